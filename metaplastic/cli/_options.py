@@ -1,0 +1,229 @@
+"""Options that commands share, and their parsing: command line over `--config` file over defaults.
+
+An options type is a dataclass whose fields have a docstring each; `with_rule` adds the fields of a
+rule, which is a dataclass too, so that `--rule.feedback-scale 0.2` needs no second declaration.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import json
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from metaplastic._errors import UsageError, nearest, unknown
+from metaplastic.cli import _output
+
+Options = TypeVar("Options")
+
+
+@dataclasses.dataclass(kw_only=True)
+class CommonOptions:
+    """What every command that runs something understands."""
+
+    seed: int = 0
+    """The first seed; it decides every random number."""
+    seeds: int = 1
+    """How many seeds, from `seed` on, are run and averaged."""
+    out: Path | None = None
+    """Folder of the run; a new one under runs/ by default."""
+    config: Path | None = None
+    """TOML or JSON file of options (`rule.feedback_scale = 0.2`); the command line wins."""
+    quiet: bool = False
+    """No progress."""
+    json: bool = False
+    """Print exactly one JSON document on standard output, all else on standard error."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+def parse(argv: list[str], options_type: type[Options], *, command: str, about: str) -> Options:
+    """The options of `metaplastic COMMAND`. Raises `UsageError` with the nearest valid one.
+
+    `--help` prints the help and raises `SystemExit`.
+    """
+    known = option_types(options_type)
+    for token in argv:
+        if token.startswith("--") and token != "--help" and _key(token, known) not in known:
+            raise UsageError(f"unknown option {token!r}: {_nearest_option(token, known)}")
+    argv = _config_tokens(argv, known) + argv
+    options = _tyro(argv, options_type, command, about)
+    if getattr(options, "seeds", 1) < 1:
+        raise UsageError(f"--seeds {getattr(options, 'seeds')}: at least 1 is needed")  # noqa: B009
+    if getattr(options, "json", False):
+        _output.reserve_stdout()
+    return options
+
+
+def switches(argv: list[str], known: tuple[str, ...], *, help: str) -> tuple[list[str], set[str]]:
+    """Names and switches, for commands that have nothing else and must answer at once: without tyro.
+
+    Prints `help` and raises `SystemExit` when asked; raises `UsageError` for an unknown switch.
+    """
+    options = {f"--{name}" for name in (*known, "json", "debug")}
+    given = {token for token in argv if token.startswith("-")}
+    if given & {"-h", "--help"}:
+        print(help.strip())
+        raise SystemExit(0)
+    for token in given - options:
+        raise UsageError(f"unknown option {token!r}: {nearest(token, options)}")
+    if "--json" in given:
+        _output.reserve_stdout()
+    return [t for t in argv if t not in given], {token.removeprefix("--") for token in given}
+
+
+def take_name(argv: list[str], what: str, usage: str) -> tuple[str, list[str]]:
+    """Split the leading name (of a rule, a paper, …) off the arguments."""
+    if not argv or argv[0].startswith("-"):
+        raise UsageError(f"no {what} given: metaplastic {usage}")
+    return argv[0], argv[1:]
+
+
+def wants_help(argv: list[str]) -> bool:
+    """Is help asked for before any name is given?"""
+    return bool(argv) and argv[0] in ("-h", "--help")
+
+
+def with_rule(options_type: type, rule_class: type) -> type:
+    """`options_type` with a field `rule` that holds the rule; its fields become `--rule.…`."""
+    import tyro
+
+    field = dataclasses.field(kw_only=True)
+    with contextlib.suppress(TypeError):  # a rule with fields that have no default: they are asked
+        rule_class()
+        field = dataclasses.field(kw_only=True, default_factory=rule_class)
+    about = inspect.cleandoc(rule_class.__doc__ or "").partition("\n\n")[0]
+    hint = Annotated[rule_class, tyro.conf.arg(help=about)]
+    return dataclasses.make_dataclass(
+        options_type.__name__, [("rule", hint, field)], bases=(options_type,)
+    )
+
+
+def option_types(options_type: type, prefix: str = "") -> dict[str, Any]:
+    """Types of the options by key, `rule.feedback_scale`."""
+    hints = typing.get_type_hints(options_type)
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(options_type):
+        hint = hints.get(field.name, field.type)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            found |= option_types(hint, f"{prefix}{field.name}.")
+        elif field.init:
+            found[prefix + field.name] = hint
+    return found
+
+
+def _key(token: str, known: Mapping[str, Any]) -> str:
+    """`--rule.feedback-scale=0.2` -> `rule.feedback_scale`; `--no-json` -> `json`."""
+    key = token.removeprefix("--").partition("=")[0].replace("-", "_")
+    positive = re.sub(r"(^|\.)no_(?=\w+$)", r"\1", key)
+    return positive if key not in known and known.get(positive) is bool else key
+
+
+def _option(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def _nearest_option(token: str, known: Mapping[str, Any]) -> str:
+    """The nearest option; also one whose last part is the same, as `--feedback-scale`."""
+    key = _key(token, known)
+    for candidate in known:
+        if candidate.rpartition(".")[2] == key:
+            return f"did you mean {_option(candidate)!r}?"
+    return nearest(_option(key), map(_option, known))
+
+
+def _config_tokens(argv: list[str], known: Mapping[str, Any]) -> list[str]:
+    """The config file as command-line tokens, less what the command line itself sets."""
+    path = _config_path(argv) if "config" in known else None
+    if path is None:
+        return []
+    given = {_key(token, known) for token in argv if token.startswith("--")}
+    tokens = []
+    for name, value in _flat(_read_config(path)).items():
+        key = name.replace("-", "_")
+        if key not in known or key == "config":
+            raise UsageError(
+                f"unknown option {name!r} in {path}: {nearest(key, known.keys() - {'config'})}"
+            )
+        if key not in given:
+            tokens += _tokens(key, value, known[key])
+    return tokens
+
+
+def _config_path(argv: list[str]) -> Path | None:
+    for i, token in enumerate(argv):
+        if token.startswith("--config="):
+            return Path(token.partition("=")[2])
+        if token == "--config" and i + 1 < len(argv):
+            return Path(argv[i + 1])
+    return None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if path.suffix not in (".toml", ".json"):
+        raise UsageError(f"--config {path}: name a .toml or a .json file")
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"--config {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"--config {path} does not parse: {error}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"--config {path}: the file must hold option names and values")
+    return document
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _tokens(key: str, value: Any, hint: Any) -> list[str]:
+    if hint is bool and isinstance(value, bool):
+        stem, dot, leaf = key.rpartition(".")
+        return [_option(key if value else f"{stem}{dot}no_{leaf}")]
+    values = value if isinstance(value, list) else [value]
+    return [_option(key), *map(str, values)]
+
+
+def _tyro(argv: list[str], options_type: type[Options], command: str, about: str) -> Options:
+    """Run tyro, and turn its boxed complaint into one sentence."""
+    import tyro
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                options_type, args=argv, prog=f"metaplastic {command}", description=about
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UsageError(_sentence(complaint.getvalue(), command)) from None
+
+
+def _sentence(complaint: str, command: str) -> str:
+    lines = [line.strip("│ ") for line in complaint.splitlines() if line.startswith("│")]
+    rules = [i for i, line in enumerate(lines) if line.startswith("──")]
+    text = " ".join(lines[: rules[0] if rules else None]).strip()
+    if not text:
+        return f"wrong options: metaplastic {command} --help"
+    choice = re.search(
+        r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*)\)", text
+    )
+    if choice:
+        return str(unknown(f"value of {choice[2]}", choice[1], re.findall(r"'([^']*)'", choice[3])))
+    text = re.sub(r"^Error parsing (\S+):", r"\1:", text)
+    text = re.sub(r"^Unrecognized options?:", "unexpected argument:", text)
+    return f"{text.rstrip('.')} (see metaplastic {command} --help)"

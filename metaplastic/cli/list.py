@@ -1,0 +1,97 @@
+"""Show what there is: rules with their properties, models, data sets, papers, benchmarks.
+
+usage: metaplastic list [KIND] [--json]
+
+  KIND     rules (with the table of their properties), models, datasets, papers or benchmarks
+  --json   print exactly one JSON document on standard output
+  --debug  show the traceback of an error
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from metaplastic import _registry
+from metaplastic._errors import UsageError, unknown
+from metaplastic.cli import _options, _output
+
+_ALIASES = {"data": "datasets"}
+_COLUMNS = {
+    "weight_transport": "weight transport",
+    "nonlocal_signal": "non-local signal",
+    "backward_sweep": "backward sweep",
+    "frozen_activity": "frozen activity",
+    "update_locked": "update locked",
+    "stored_state": "stored state",
+    "needs_slope": "needs slope",
+    "forward_passes": "passes",
+}
+
+
+def main(argv: list[str]) -> int:
+    """`metaplastic list [KIND]`."""
+    kinds, given = _options.switches(argv, (), help=__doc__ or "")
+    if len(kinds) > 1:
+        raise UsageError(f"one kind at a time, not {' '.join(kinds)!r}")
+    wanted = [_kind(kinds[0])] if kinds else list(_registry.KINDS)
+    found = {kind: [_row(kind, name) for name in _registry.names(kind)] for kind in wanted}
+    if "json" in given:
+        _output.emit(found)
+        return 0
+    for kind, rows in found.items():
+        _print_kind(kind, rows, properties=kinds != [] and kind == "rules")
+    return 0
+
+
+def _kind(name: str) -> str:
+    name = _ALIASES.get(name, name)
+    if name not in _registry.KINDS:
+        raise unknown("kind", name, _registry.KINDS)
+    return name
+
+
+def _row(kind: str, name: str) -> dict[str, Any]:
+    try:
+        entry = _registry.describe(kind, name)
+    except UsageError as error:  # a user's broken file is shown with what is wrong with it
+        return {"name": name, "summary": str(error)}
+    row: dict[str, Any] = {"name": name, "summary": entry.summary}
+    if entry.module is None or not entry.module.startswith("metaplastic."):
+        row["path"] = str(entry.path)
+    if _registry.KINDS[kind].mark == "properties":
+        row["properties"] = dataclasses.asdict(entry.properties) if entry.properties else None
+    return row
+
+
+def _print_kind(kind: str, rows: list[dict[str, Any]], *, properties: bool) -> None:
+    width = max((len(row["name"]) for row in rows), default=0)
+    print(f"{kind}:" if rows else f"{kind}: none")
+    for row in rows:
+        where = f"  ({Path(row['path'])})" if "path" in row else ""
+        print(f"  {row['name']:{width}}  {row['summary']}{where}")
+    print()
+    if properties and rows:
+        _print_properties(rows)
+
+
+def _print_properties(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title="what a synapse needs under each rule (fewer is better)", title_justify="left"
+    )
+    table.add_column("rule", no_wrap=True)
+    for title in _COLUMNS.values():
+        table.add_column(title)
+    for row in rows:
+        values = row["properties"] or {}
+        cells = [_cell(values.get(field, "?")) for field in _COLUMNS]
+        table.add_row(row["name"], *cells)
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) or "no"

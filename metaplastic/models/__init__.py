@@ -1,0 +1,45 @@
+"""Networks with traces. One file a layer type or network; see `base` for the contract."""
+
+from ._activations import (
+    ACTIVATIONS as ACTIVATIONS,
+    Activation as Activation,
+    ActivationName as ActivationName,
+)
+from ._initialisers import (
+    InitialiserName as InitialiserName,
+    draw as draw,
+    standard_deviation as standard_deviation,
+)
+from .base import (
+    AbstractFixedNode as AbstractFixedNode,
+    AbstractLayer as AbstractLayer,
+    AbstractNetwork as AbstractNetwork,
+    AbstractNode as AbstractNode,
+    LayerTrace as LayerTrace,
+    Trace as Trace,
+    is_weight as is_weight,
+    plastic_layers as plastic_layers,
+    weights as weights,
+    with_layers as with_layers,
+    zero_updates as zero_updates,
+)
+from .composite import Residual as Residual, Sequential as Sequential
+from .conv import Conv as Conv
+from .dense import Dense as Dense
+from .lenet import lenet as lenet
+from .mlp import mlp as mlp
+from .normalisation import (
+    BatchNorm as BatchNorm,
+    NormMode as NormMode,
+    absorb_statistics as absorb_statistics,
+)
+from .pepita_conv import pepita_conv as pepita_conv
+from .pool import (
+    AveragePool as AveragePool,
+    Flatten as Flatten,
+    GlobalAveragePool as GlobalAveragePool,
+    Identity as Identity,
+    MaxPool as MaxPool,
+    Subsample as Subsample,
+)
+from .resnet20 import resnet20 as resnet20

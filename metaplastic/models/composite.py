@@ -1,0 +1,112 @@
+"""Composite nodes: a sequence, and a residual block; the operations of a node by recursion."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+
+from .._types import Key, Updates
+from ._activations import ACTIVATIONS, ActivationName
+from .base import AbstractNetwork, AbstractNode, Carry, plastic_layers
+
+
+class Sequential(AbstractNetwork):
+    """Nodes one after the other."""
+
+    nodes: tuple[AbstractNode, ...]
+
+    def __init__(self, *nodes: AbstractNode):
+        self.nodes = nodes
+
+    def forward(
+        self,
+        x: jax.Array,
+        *,
+        training: bool,
+        masks: Any,
+        first_drive: jax.Array | None,
+        key: Key | None,
+    ) -> tuple[jax.Array, tuple]:
+        records = []
+        for index, node in enumerate(self.nodes):
+            x, record = node.forward(
+                x,
+                training=training,
+                masks=None if masks is None else masks[index],
+                first_drive=first_drive,
+                key=None if key is None else jax.random.fold_in(key, index),
+            )
+            records.append(record)
+            if plastic_layers(node):
+                first_drive = None
+        return x, tuple(records)
+
+    def sweep(
+        self, record: tuple, signal: jax.Array, feedback: Sequence[Any], carry: Carry
+    ) -> tuple[Updates, jax.Array]:
+        updates, end = [], len(feedback)
+        for node, own in zip(reversed(self.nodes), reversed(record), strict=True):
+            start = end - len(plastic_layers(node))
+            update, signal = node.sweep(own, signal, feedback[start:end], carry)
+            updates.append(update)
+            end = start
+        return eqx.tree_at(lambda s: s.nodes, self, tuple(reversed(updates))), signal
+
+
+class ResidualTrace(eqx.Module):
+    """Records of body and shortcut, and the sum before the activation."""
+
+    body: Any
+    shortcut: Any
+    drive: jax.Array
+
+
+class Residual(AbstractNode):
+    """f(body(x) + shortcut(x)). He et al. (2016), section 3.2."""
+
+    body: AbstractNode
+    shortcut: AbstractNode
+    activation: ActivationName = eqx.field(static=True, default="relu")
+
+    def forward(
+        self,
+        x: jax.Array,
+        *,
+        training: bool,
+        masks: Any,
+        first_drive: jax.Array | None,
+        key: Key | None,
+    ) -> tuple[jax.Array, ResidualTrace]:
+        if first_drive is not None:
+            raise ValueError("a residual block has no single first layer to replace the drive of")
+        keys = (None, None) if key is None else jax.random.split(key)
+        body, body_record = self.body.forward(
+            x,
+            training=training,
+            masks=None if masks is None else masks.body,
+            first_drive=None,
+            key=keys[0],
+        )
+        shortcut, shortcut_record = self.shortcut.forward(
+            x,
+            training=training,
+            masks=None if masks is None else masks.shortcut,
+            first_drive=None,
+            key=keys[1],
+        )
+        drive = body + shortcut
+        post = ACTIVATIONS[self.activation].value(drive)
+        return post, ResidualTrace(body_record, shortcut_record, drive)
+
+    def sweep(
+        self, record: ResidualTrace, signal: jax.Array, feedback: Sequence[Any], carry: Carry
+    ) -> tuple[Updates, jax.Array]:
+        delta = signal * ACTIVATIONS[self.activation].slope(record.drive)
+        count = len(plastic_layers(self.body))
+        body, through_body = self.body.sweep(record.body, delta, feedback[:count], carry)
+        shortcut, through_shortcut = self.shortcut.sweep(
+            record.shortcut, delta, feedback[count:], carry
+        )
+        update = eqx.tree_at(lambda r: (r.body, r.shortcut), self, (body, shortcut))
+        return update, through_body + through_shortcut

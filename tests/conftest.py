@@ -1,0 +1,44 @@
+"""Shared set-up: two fake CPU devices, strict promotion, a fresh key for every request."""
+
+import os
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_default_matmul_precision", "highest")
+
+
+@pytest.fixture
+def getkey(request: pytest.FixtureRequest):
+    """A function that returns a new key at every call; the same keys at every run of a test."""
+    seed = sum(map(ord, request.node.name))
+    state = {"key": jax.random.key(seed)}
+
+    def next_key() -> jax.Array:
+        state["key"], own = jax.random.split(state["key"])
+        return own
+
+    return next_key
+
+
+@pytest.fixture
+def x64():
+    """Run the test in float64."""
+    with jax.enable_x64(True):
+        yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    no_data = pytest.mark.skip(reason="set METAPLASTIC_DATA to a folder with real images")
+    too_slow = pytest.mark.skip(reason="takes minutes: run with --slow")
+    for item in items:
+        if "data" in item.keywords and not os.environ.get("METAPLASTIC_DATA"):
+            item.add_marker(no_data)
+        if "slow" in item.keywords and not config.getoption("--slow"):
+            item.add_marker(too_slow)

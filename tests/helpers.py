@@ -1,0 +1,57 @@
+"""Small networks and data that several tests use."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from metaplastic.models import mlp, pepita_conv, weights
+
+CLASSES = 4
+
+
+def to_float64(tree: Any) -> Any:
+    """The tree with its floating-point arrays in float64."""
+    return jax.tree.map(
+        lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf, tree
+    )
+
+
+def network(kind: str, *, key: jax.Array, **options: Any) -> Any:
+    """A small float64 network: `dense` (three layers) or `conv` (two convolutions, pools, dense)."""
+    if kind == "dense":
+        options = {"hidden": (7, 6), "activation": "tanh", **options}
+        return to_float64(mlp((5,), CLASSES, key=key, **options))
+    options = {"filters": (3, 2), "kernel": 3, "activation": "tanh", **options}
+    return to_float64(pepita_conv((11, 10, 2), CLASSES, key=key, **options))
+
+
+def batch(kind: str, size: int = 6, *, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Inputs and one-hot targets for `network(kind)`, float64."""
+    x_key, y_key = jr.split(key)
+    shape = (5,) if kind == "dense" else (11, 10, 2)
+    x = jr.normal(x_key, (size, *shape), jnp.float64)
+    y = jax.nn.one_hot(jr.randint(y_key, (size,), 0, CLASSES), CLASSES, dtype=jnp.float64)
+    return x, y
+
+
+def gradient(model: Any, loss: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> Any:
+    """The gradient of the mean loss by automatic differentiation: the oracle."""
+
+    def objective(own: Any) -> jax.Array:
+        trace = eqx.combine(own, model).trace(x, key=key)
+        return loss.value(trace.output, y)
+
+    return jax.grad(objective)(weights(model))
+
+
+def assert_close(actual: Any, expected: Any, tolerance: float) -> None:
+    """Same structure, and every leaf within `tolerance` of the largest entry of its partner."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    pairs = zip(jax.tree.leaves_with_path(actual), jax.tree.leaves(expected), strict=True)
+    for (path, a), b in pairs:
+        scale = max(float(jnp.abs(b).max()), 1e-30) if b.size else 1.0
+        error = float(jnp.abs(a - b).max()) / scale if b.size else 0.0
+        assert error <= tolerance, f"{jax.tree_util.keystr(path)}: {error:.2e} > {tolerance:.0e}"

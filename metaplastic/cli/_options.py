@@ -61,7 +61,7 @@ def parse(argv: list[str], options_type: type[Options], *, command: str, about: 
 
 
 def switches(argv: list[str], known: tuple[str, ...], *, help: str) -> tuple[list[str], set[str]]:
-    """Names and switches, for commands that have nothing else and must answer at once: without tyro.
+    """Names and switches of a command that has nothing else and must answer at once (no tyro).
 
     Prints `help` and raises `SystemExit` when asked; raises `UsageError` for an unknown switch.
     """

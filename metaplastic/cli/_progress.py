@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 
 class Progress:
@@ -21,17 +21,17 @@ class Progress:
         self.every = every
         """Seconds between lines where there is no terminal."""
         self._bar: Any = None
-        self._total, self._unit, self._title = 0, "step", ""
+        self._total, self._unit, self._title = 0, "steps", ""
         self._start: tuple[float, int] | None = None
         self._last_line = -float("inf")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stop()
 
-    def begin(self, total: int, *, unit: str = "step", title: str = "") -> None:
+    def begin(self, total: int, *, unit: str = "steps", title: str = "") -> None:
         """Start a piece of work of `total` steps; an earlier piece is over."""
         self._stop()
         self._total, self._unit, self._title = total, unit, title
@@ -55,7 +55,7 @@ class Progress:
             self._start = (now, done)
         elif done > self._start[1] and now > self._start[0]:
             rate = (done - self._start[1]) / (now - self._start[0])
-        parts = [] if rate is None else [f"{rate:.3g} {self._unit}s/s"]
+        parts = [] if rate is None else [f"{rate:.3g} {self._unit}/s"]
         parts += [f"{name} {value:.4g}" for name, value in (metrics or {}).items()]
         if rate is not None and done < self._total:
             parts.append(f"{_duration((self._total - done) / rate)} left")

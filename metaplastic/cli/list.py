@@ -75,20 +75,21 @@ def _print_kind(kind: str, rows: list[dict[str, Any]], *, properties: bool) -> N
 
 
 def _print_properties(rows: list[dict[str, Any]]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        title="what a synapse needs under each rule (fewer is better)", title_justify="left"
-    )
+    title = "what a synapse needs under each rule (fewer is better)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("rule", no_wrap=True)
-    for title in _COLUMNS.values():
-        table.add_column(title)
+    for column in _COLUMNS.values():
+        table.add_column(column, min_width=max(map(len, column.split())))
     for row in rows:
         values = row["properties"] or {}
-        cells = [_cell(values.get(field, "?")) for field in _COLUMNS]
-        table.add_row(row["name"], *cells)
-    Console().print(table)
+        table.add_row(row["name"], *(_cell(values.get(field, "?")) for field in _COLUMNS))
+    console = Console()
+    console.width = max(console.width, 100)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

@@ -82,7 +82,7 @@ def load(
     try:
         arrays = about.read(folder)
     except FormatError as error:
-        raise DataError(f"{error}: {_remedy(text, about, folder)}") from error
+        raise DataError(f"{error}: {_remedy(text, about)}") from error
     return as_dataset(
         arrays,
         name=text,
@@ -131,26 +131,25 @@ def _ensure(
     reports = [inspect(file, folder) for file in about.files]
     for report in reports:
         if report.state == "damaged" and (about.shipped or not replace):
-            remedy = _remedy(name, about, report.path)
-            raise DataError(f"{report.path} is damaged, {report.detail}: {remedy}")
+            raise DataError(f"{report.path} is damaged, {report.detail}: {_remedy(name, about)}")
     wanted = [f for f, r in zip(about.files, reports, strict=True) if r.state != "ok"]
     if wanted and about.shipped:
         raise DataError(f"{wanted[0].name} is missing from {folder}: install metaplastic again")
     if wanted and is_offline(offline):
         raise DataError(
             f"{name} needs {', '.join(f.name for f in wanted)} and offline mode is on "
-            f"(METAPLASTIC_OFFLINE or offline=True): get them from {' or '.join(about.mirrors)} and place them in "
-            f"{folder}, or set METAPLASTIC_DATA to a folder with {name}.npz"
+            f"(METAPLASTIC_OFFLINE or offline=True): get them from {' or '.join(about.mirrors)} "
+            f"and place them in {folder}, or set METAPLASTIC_DATA to a folder with {name}.npz"
         )
     for file in wanted:
         download(file, about, folder, name=name, progress=progress)
     return folder
 
 
-def _remedy(name: str, about: Source, path: Path) -> str:
+def _remedy(name: str, about: Source) -> str:
     if about.shipped:
         return "install metaplastic again"
-    return f"delete {path.name} there and run `metaplastic data fetch {name}`"
+    return f"delete it and run `metaplastic data fetch {name}`"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ of layer it has before it:
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -150,7 +150,7 @@ class AbstractLayer(AbstractNode):
 
     def learn(
         self, pre: jax.Array, delta: jax.Array, *, norm: NormTrace | None = None
-    ) -> tuple[Self, jax.Array]:
+    ) -> tuple["AbstractLayer", jax.Array]:
         """Updates of the layer for a signal `delta` at its pre-activation, descent sign.
 
         `dW = hebb(pre, delta) / batch`, `db = sum(delta) / batch`. This is the one place that

@@ -5,7 +5,7 @@ on its batch: "transductive"). `running`: statistics of the batch in training, a
 average of them in evaluation. No normalisation at all is `norm=None` of a layer.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -71,7 +71,7 @@ class BatchNorm(eqx.Module):
         y, mean, variance = batch_norm(x, self.scale, self.offset, self.epsilon)
         return y, NormTrace(x, mean, variance)
 
-    def learn(self, trace: NormTrace, delta: jax.Array) -> tuple[Self, jax.Array]:
+    def learn(self, trace: NormTrace, delta: jax.Array) -> tuple["BatchNorm", jax.Array]:
         """`(updates, signal at the input)` for a signal at the output; batch mean."""
         batch = delta.shape[0]
         signal, scale, offset = batch_norm_back(
@@ -85,7 +85,7 @@ class BatchNorm(eqx.Module):
         )
         return update, signal
 
-    def absorb(self, trace: NormTrace) -> Self:
+    def absorb(self, trace: NormTrace) -> "BatchNorm":
         """The normalisation with its running statistics moved towards those of a pass."""
         if self.running is None:
             return self

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from metaplastic._errors import MetaplasticError, UsageError, nearest
 from metaplastic._files import storage_errors, write_atomic
@@ -34,7 +34,7 @@ class RunFolder:
         self._lock = lock
 
     @classmethod
-    def create(cls, out: Path | None, name: str) -> Self:
+    def create(cls, out: Path | None, name: str) -> "RunFolder":
         """A new run's folder, locked: `out`, or `runs/<name>-<date-time>[-n]`.
 
         Raises `UsageError` where `out` holds a run or anything else.
@@ -47,7 +47,7 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path | str, *, write: bool = False) -> Self:
+    def open(cls, path: Path | str, *, write: bool = False) -> "RunFolder":
         """The folder of a run that exists; `write` locks it, for `resume`.
 
         Raises `UsageError` where there is no run, `MetaplasticError` where another writer is.
@@ -65,7 +65,7 @@ class RunFolder:
             self._lock.close()
             self._lock = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(self, *exception: object) -> None:

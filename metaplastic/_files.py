@@ -11,8 +11,9 @@ from metaplastic._errors import MetaplasticError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {
-    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG
-}  # fmt: skip
+    *(errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
 
 
 def write_atomic(path: Path | str, content: str | bytes, *, run: Path | None = None) -> None:

@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     no_data = pytest.mark.skip(reason="set METAPLASTIC_DATA to a folder with real images")
     too_slow = pytest.mark.skip(reason="takes minutes: run with --slow")
     for item in items:
-        if "data" in item.keywords and not os.environ.get("METAPLASTIC_DATA"):
+        if item.get_closest_marker("data") and not os.environ.get("METAPLASTIC_DATA"):
             item.add_marker(no_data)
         if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(too_slow)

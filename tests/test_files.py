@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_full_disk(tmp_path, monkeypatch, call, code):
     path.write_text("old")
     fail_with(monkeypatch, call, code)
     with pytest.raises(MetaplasticError, match=f"disk full while writing {path}.* resume runs/a`"):
-        _files.write_atomic(path, "new", run="runs/a")
+        _files.write_atomic(path, "new", run=Path("runs/a"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from metaplastic._errors import UsageError, nearest, unknown
+from metaplastic._json import plain
 from metaplastic.cli import _output
 
 Options = TypeVar("Options")
+_OF_ONE_CALL = ("out", "config", "quiet", "json", "debug")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -75,6 +77,22 @@ def switches(argv: list[str], known: tuple[str, ...], *, help: str) -> tuple[lis
     if "--json" in given:
         _output.reserve_stdout()
     return [t for t in argv if t not in given], {token.removeprefix("--") for token in given}
+
+
+def record(options: Any) -> dict[str, Any]:
+    """The options as a run folder keeps them, without those of one call alone."""
+    return {key: value for key, value in plain(options).items() if key not in _OF_ONE_CALL}
+
+
+def restore(document: Mapping[str, Any], options_type: type[Options], *, command: str) -> Options:
+    """The options that `record` kept; it goes through the command line's own conversions."""
+    known = option_types(options_type)
+    tokens: list[str] = []
+    for key, value in _flat(document).items():
+        if key not in known:
+            raise UsageError(f"the run has an option {key!r} that this version does not know")
+        tokens += _tokens(key, value, known[key])
+    return _tyro(tokens, options_type, command, "")
 
 
 def take_name(argv: list[str], what: str, usage: str) -> tuple[str, list[str]]:
@@ -224,6 +242,9 @@ def _sentence(complaint: str, command: str) -> str:
     )
     if choice:
         return str(unknown(f"value of {choice[2]}", choice[1], re.findall(r"'([^']*)'", choice[3])))
+    own = re.match(r"Error parsing (?!-)[\w.]+: (.+)", text)
+    if own:  # what a rule itself says of its fields
+        return own[1]
     text = re.sub(r"^Error parsing (\S+):", r"\1:", text)
     text = re.sub(r"^Unrecognized options?:", "unexpected argument:", text)
     return f"{text.rstrip('.')} (see metaplastic {command} --help)"

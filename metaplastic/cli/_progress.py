@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any
 
 
 class Progress:
@@ -14,7 +14,7 @@ class Progress:
     """
 
     def __init__(
-        self, *, quiet: bool = False, stream: TextIO | None = None, every: float = 5.0
+        self, *, quiet: bool = False, stream: Any = None, every: float | int = 5.0
     ) -> None:
         self.stream = sys.stderr if stream is None else stream
         self.quiet = quiet
@@ -47,7 +47,7 @@ class Progress:
         elif not self.quiet:
             self._line(f"compiling {what}…".replace(" …", "…"))
 
-    def update(self, done: int, metrics: Mapping[str, float] | None = None) -> None:
+    def update(self, done: int, metrics: Mapping[str, Any] | None = None) -> None:
         """`done` steps are finished; `metrics` are the newest values."""
         now = time.monotonic()
         rate = None
@@ -85,7 +85,7 @@ class Progress:
 class _Bar:
     """The bar of rich, imported only where it is drawn."""
 
-    def __init__(self, stream: TextIO, total: int, title: str) -> None:
+    def __init__(self, stream: Any, total: int, title: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -109,7 +109,7 @@ class _Bar:
         self._progress.stop()
 
 
-def _duration(seconds: float) -> str:
+def _duration(seconds: float | int) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

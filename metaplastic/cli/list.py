@@ -85,7 +85,7 @@ def _print_properties(rows: list[dict[str, Any]]) -> None:
     for column in _COLUMNS.values():
         table.add_column(column, min_width=max(map(len, column.split())))
     for row in rows:
-        values = row["properties"] or {}
+        values = row.get("properties") or {}
         table.add_row(row["name"], *(_cell(values.get(field, "?")) for field in _COLUMNS))
     console = Console()
     console.width = max(console.width, 100)

@@ -107,8 +107,8 @@ def _numbers(x: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
         first = np.unravel_index(int(np.argmin(finite)), x.shape)
         index = ", ".join(str(i) for i in first)
         raise DataError(
-            f"{what}[{index}] is {x[first]}, not a finite float32 (as are {np.sum(~finite)} of "
-            f"{x.size} values): remove or fill such values"
+            f"{what}[{index}] is {x[first]}, not a finite float32 ({np.sum(~finite)} of {x.size} "
+            f"values are not): remove or fill such values"
         )
     return single
 

@@ -1,5 +1,6 @@
 """The cache of published files: where it is, what is in it, and how it is filled."""
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -120,48 +121,51 @@ class _TooLongError(Exception):
 
 def _try_mirror(file: DataFile, mirror: str, folder: Path, progress: Progress | None) -> str | None:
     """Download from one mirror; None if the file is there now, else what was wrong."""
+    part = folder / f".{file.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            sink = _Sink(file, stream, progress)
+            problem = _receive(mirror + file.name, sink)
+            if problem is None:
+                stream.flush()
+                os.fsync(stream.fileno())
+        if problem is None:
+            os.replace(part, folder / file.name)
+        return problem
+    except OSError as error:  # also the disk that is found full when the file is closed
+        raise _cannot_write(folder, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _receive(url: str, sink: _Sink) -> str | None:
+    """Download into the sink; None if it holds the right file now, else what was wrong."""
     import pooch  # a tenth of a second, and needed only here
 
-    # As the file is stored: some servers would otherwise unpack a .gz on the way.
+    responses = []
     downloader = pooch.HTTPDownloader(
         chunk_size=1 << 16,
         timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
+        # As the file is stored: some servers would otherwise unpack a .gz on the way.
         headers={"Accept-Encoding": "identity"},
+        # The downloader leaves connections open when it is interrupted.
+        hooks={"response": lambda response, **_: responses.append(response)},
     )
-    part = folder / f".{file.name}.{uuid.uuid4().hex[:8]}.part"
     try:
-        with _create(part) as stream:
-            sink = _Sink(file, stream, progress)
-            try:
-                downloader(mirror + file.name, sink, None)
-            except _TooLongError as error:
-                return str(error)
-            except (OSError, ValueError) as error:  # all errors of requests are OSErrors
-                return _reason(error)
-            found = sink.digest.hexdigest()
-            if (found, sink.size) != (file.sha256, file.size):
-                return f"sent a wrong file ({mismatch(file, found, sink.size)})"
-            _finish(stream, part, folder / file.name)
-        return None
+        downloader(url, sink, None)
+    except _TooLongError as error:
+        return str(error)
+    except (OSError, ValueError) as error:  # all errors of requests are OSErrors
+        return _reason(error)
     finally:
-        part.unlink(missing_ok=True)
-
-
-def _create(path: Path) -> Any:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("wb")
-    except OSError as error:
-        raise _cannot_write(path.parent, error) from error
-
-
-def _finish(stream: Any, part: Path, path: Path) -> None:
-    try:
-        stream.flush()
-        os.fsync(stream.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise _cannot_write(path.parent, error) from error
+        for response in responses:
+            response.close()
+    found = sink.digest.hexdigest()
+    if (found, sink.size) == (sink.file.sha256, sink.file.size):
+        return None
+    return f"sent a wrong file ({mismatch(sink.file, found, sink.size)})"
 
 
 def _cannot_write(folder: Path, error: OSError) -> DataError:
@@ -183,6 +187,6 @@ def _reason(error: Exception) -> str:
         "SSLError": "its certificate is not accepted",
         "ProxyError": "the proxy refuses",
         "ChunkedEncodingError": "broke off",
-        "ConnectionError": "no connection",
+        "ConnectionError": "the connection failed",
     }
     return known.get(kind, kind)

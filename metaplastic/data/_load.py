@@ -75,7 +75,7 @@ def load(
     if path is not None:
         return _load_own(path, text, source=f"METAPLASTIC_DATA: {path.absolute()}")
     if text not in published():
-        extra = "; a file is given by its path, such as ./mine.npz"
+        extra = " (a file is given by its path, such as ./mine.npz)"
         raise UsageError(f"{unknown('data set', text, names())}{extra}")
     about = source(text)
     folder = _ensure(text, about, offline=offline, progress=progress, replace=False)

@@ -15,12 +15,13 @@ of layer it has before it:
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._errors import UsageError
 from .._types import Key, Outputs, Updates
 from ._activations import ACTIVATIONS
 from ._dropout import dropout_mask
@@ -228,6 +229,9 @@ class Trace(eqx.Module):
 class AbstractNetwork(AbstractNode):
     """A node that is a whole network: callable, and traced."""
 
+    input_shape: eqx.AbstractVar[tuple[int, ...] | None]
+    """Shape of one input, without the batch; None where it is not known."""
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """The output [batch, classes] without dropout; statistics of normalisation are used,
         not gathered."""
@@ -264,6 +268,31 @@ def _collect(tree: Any, kind: type) -> list:
 def plastic_layers(node: Any) -> list[AbstractLayer]:
     """The plastic layers of a network (or of its updates), in forward order."""
     return _collect(node, AbstractLayer)
+
+
+class LayerShape(NamedTuple):
+    """Shapes of one plastic layer's activity, without the batch."""
+
+    pre: tuple[int, ...]
+    """Of its input."""
+    post: tuple[int, ...]
+    """Of its units."""
+
+
+def layer_shapes(model: AbstractNetwork) -> list[LayerShape]:
+    """What each plastic layer's activity is shaped like, in forward order; nothing is computed.
+
+    Raises `UsageError` where the network does not know the shape of its input.
+    """
+    if model.input_shape is None:
+        raise UsageError(
+            "this network does not know the shape of its input: build it with "
+            "Sequential(..., input_shape=(height, width, channels)), as mlp and the others do"
+        )
+    layers = plastic_layers(model)
+    x = jnp.zeros((1, *model.input_shape), layers[0].weight.dtype)
+    trace = jax.eval_shape(lambda: model.trace(x, key=jax.random.key(0)))
+    return [LayerShape(own.pre.shape[1:], own.post.shape[1:]) for own in trace.layers]
 
 
 def is_weight(model: Any) -> Any:

@@ -12,12 +12,14 @@ from .base import AbstractNetwork, AbstractNode, Carry, plastic_layers
 
 
 class Sequential(AbstractNetwork):
-    """Nodes one after the other."""
+    """Nodes one after the other; `input_shape` is needed by rules that ask `layer_shapes`."""
 
     nodes: tuple[AbstractNode, ...]
+    input_shape: tuple[int, ...] | None = eqx.field(static=True)
 
-    def __init__(self, *nodes: AbstractNode):
+    def __init__(self, *nodes: AbstractNode, input_shape: Sequence[int] | None = None):
         self.nodes = nodes
+        self.input_shape = None if input_shape is None else tuple(input_shape)
 
     def forward(
         self,

@@ -58,4 +58,5 @@ def lenet(
         Dense(a, b, activation="identity", bias=bias, initialiser=initialiser, key=k)
         for (a, b), k in zip(((units, 84), (84, classes)), keys[3:], strict=True)
     )
-    return Sequential(first, MaxPool(), second, MaxPool(), third, Flatten(), dense, head)
+    nodes = (first, MaxPool(), second, MaxPool(), third, Flatten(), dense, head)
+    return Sequential(*nodes, input_shape=shape)

@@ -53,7 +53,7 @@ def mlp(
         )
         for index, (inputs, units) in enumerate(zip(widths, widths[1:], strict=False))
     ]
-    return Sequential(Flatten(), *layers)
+    return Sequential(Flatten(), *layers, input_shape=shape)
 
 
 def check_widths(name: str, widths: Sequence[int]) -> None:

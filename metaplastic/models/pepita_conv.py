@@ -67,7 +67,7 @@ def pepita_conv(
         initialiser=initialiser,
         key=keys[-1],
     )
-    return Sequential(*nodes, Flatten(), head)
+    return Sequential(*nodes, Flatten(), head, input_shape=shape)
 
 
 def image_shape(model: str, shape: Sequence[int]) -> tuple[int, int, int]:

@@ -65,4 +65,4 @@ def resnet20(
     head = Dense(
         width, classes, activation="identity", bias=True, initialiser="fan_in", key=next(keys)
     )
-    return Sequential(*nodes, GlobalAveragePool(), head)
+    return Sequential(*nodes, GlobalAveragePool(), head, input_shape=shape)

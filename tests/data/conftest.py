@@ -1,19 +1,15 @@
-"""Small files in the official formats, and a web server of our own to fetch them from."""
+"""Small data sets in the official formats, and a web server of our own to fetch them from."""
 
 import gzip
-import hashlib
-import io
-import struct
-import tarfile
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
+from small_files import describe, idx, tar_gz
 
-from metaplastic.data import DataFile, cifar10, cifar100, mnist
+from metaplastic.data import cifar10, cifar100, mnist
 
 
 @pytest.fixture(autouse=True)
@@ -23,39 +19,6 @@ def isolated(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("METAPLASTIC_CACHE", str(tmp_path / "cache"))
-
-
-def idx(values: np.ndarray) -> bytes:
-    """The IDX file of an array of unsigned bytes, before gzip."""
-    header = bytes([0, 0, 8, values.ndim]) + b"".join(struct.pack(">I", n) for n in values.shape)
-    return header + values.astype(np.uint8).tobytes()
-
-
-def tar_gz(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def describe(module, contents: dict[str, bytes], monkeypatch, **changes) -> dict[str, bytes]:
-    """Make a data set's module expect these files instead of the published ones."""
-    files = tuple(
-        DataFile(name, hashlib.sha256(content).hexdigest(), len(content))
-        for name, content in contents.items()
-    )
-    monkeypatch.setattr(module, "SOURCE", replace(module.SOURCE, files=files, **changes))
-    return contents
-
-
-def put(contents: dict[str, bytes], folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
-    return folder
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ import tarfile
 
 import numpy as np
 import pytest
+from small_files import put, tar_gz
 
 from metaplastic.data import FormatError, load
 from metaplastic.data._cifar import read_archive
-
-from .conftest import put, tar_gz
 
 
 def pixel(member: bytes, label_bytes: int, image: int, row: int, column: int) -> list[int]:

@@ -1,19 +1,18 @@
 """Downloads: mirrors in turn, checksums, offline mode, damaged caches, full disks."""
 
-import errno
-import os
 import socket
-import tempfile
+import uuid
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from small_files import describe, put
 
 from metaplastic import data
 from metaplastic._errors import DataError
 from metaplastic.data import _fetch, mnist
-
-from .conftest import put
 
 IMAGES = "train-images-idx3-ubyte.gz"
 
@@ -73,7 +72,7 @@ def test_all_mirrors_fail_in_one_sentence(small_mnist, mirror, monkeypatch, tmp_
         data.fetch("mnist")
     message = str(caught.value)
     assert "\n" not in message and f"cannot download {IMAGES} of mnist" in message
-    assert "no connection" in message and "answers HTTP 404" in message
+    assert "the connection failed" in message and "answers HTTP 404" in message
     assert f"expected {len(good)} bytes" in message and "found 12 bytes" in message
     assert f"sends more than the expected {len(good)} bytes" in message
     assert str(tmp_path / "cache" / "mnist") in message and "METAPLASTIC_DATA" in message
@@ -150,19 +149,19 @@ def test_verify_without_a_cache(small_mnist):
     assert [r.state for r in data.verify("mnist")] == ["missing"] * 4
 
 
-def test_full_disk_stops_with_one_sentence(small_mnist, mirror, monkeypatch, tmp_path):
-    use(monkeypatch, mirror.url, mirror.url)
-    mirror.contents.update(small_mnist)
-
-    class Full(tempfile.SpooledTemporaryFile):
-        name = str(tmp_path / "cache" / "mnist" / "part")
-
-        def write(self, chunk):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(_fetch, "_create", lambda path: Full())
-    with pytest.raises(DataError, match=r"cannot write .* No space left .* METAPLASTIC_CACHE"):
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("big", [False, True], ids=["when closing", "when writing"])
+def test_full_disk_stops_with_one_sentence(small_mnist, mirror, monkeypatch, tmp_path, big):
+    content = np.random.default_rng(0).bytes(300_000 if big else 100)
+    describe(mnist, {IMAGES: content}, monkeypatch, mirrors=(mirror.url, mirror.url))
+    mirror.contents[IMAGES] = content
+    # The partial file is a link to a device that is always full.
+    monkeypatch.setattr(uuid, "uuid4", lambda: SimpleNamespace(hex="0" * 32))
+    folder = put({}, tmp_path / "cache" / "mnist")
+    (folder / f".{IMAGES}.00000000.part").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"cannot write .*No space left .*METAPLASTIC_CACHE") as e:
         data.fetch("mnist")
+    assert str(folder) in str(e.value) and cached(tmp_path) == []
     assert len(mirror.asked) == 1, "another mirror would not help"
 
 

@@ -4,11 +4,10 @@ import gzip
 
 import numpy as np
 import pytest
+from small_files import idx, put
 
 from metaplastic.data import FormatError
 from metaplastic.data._idx import read_file, read_folder
-
-from .conftest import idx, put
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 5, 4), (2, 28, 28)])

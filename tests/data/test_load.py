@@ -7,12 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from small_files import describe, put
 
 from metaplastic import data
 from metaplastic._errors import DataError, UsageError
 from metaplastic.data import mnist
-
-from .conftest import describe, put
 
 
 def write_npz(path, classes=2, fill=0):
@@ -63,7 +62,7 @@ def test_own_file_without_the_keys_is_named(tmp_path, monkeypatch):
 
 def test_data_folder_that_does_not_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("METAPLASTIC_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="METAPLASTIC_DATA is .*nowhere"):
+    with pytest.raises(DataError, match=r"METAPLASTIC_DATA is .*nowhere"):
         data.load("digits")
 
 
@@ -76,7 +75,7 @@ def test_paths_are_told_from_names(tmp_path, monkeypatch):
 
 
 def test_unknown_names_get_the_nearest(tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match=r"'minst': did you mean 'mnist'\?; a file is .*path"):
+    with pytest.raises(UsageError, match=r"'minst': did you mean 'mnist'\? \(a file is .*path"):
         data.load("minst")
     for act in (data.fetch, data.verify, data.source):
         with pytest.raises(UsageError, match="did you mean 'cifar10'"):

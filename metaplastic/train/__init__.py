@@ -1,0 +1,1 @@
+"""Training of one network design with one rule."""

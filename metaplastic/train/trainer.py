@@ -1,0 +1,244 @@
+"""Trains one network design with one rule: many replicas (seeds, learning rates) in one program.
+
+Everything inside a chunk of steps is one compiled `lax.scan`; the host only reads metrics between
+chunks. The same state, step and options always give the same numbers, however the steps are
+divided into chunks, so that a resumed run ends where an uninterrupted one does.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from .._types import Key
+from ..data import Dataset
+from ..losses import LOSSES
+from ..models import absorb_statistics, plastic_layers, weights
+from ..rules.backprop import Backprop
+from ..rules.base import AbstractRule
+from .batches import Batches, Split, make_batches, multiplications
+from .network import network_builder
+from .optimiser import make_optimiser, make_schedule
+from .options import TrainOptions
+
+_BATCHED_BELOW = 4e6
+"""Multiplications of a batch up to which a batched program beats a loop over replicas on a CPU."""
+_CHUNK_MULTIPLICATIONS = 4e11
+"""Multiplications after which a chunk ends, so that the host hears of long epochs."""
+
+
+class Replica(eqx.Module):
+    """All that one run carries from step to step; a `TrainState` is these with a leading axis."""
+
+    model: Any
+    """The arrays of the network."""
+    rule: Any
+    optimiser: Any
+    key: Key
+    rate: jax.Array
+    """Learning rate before its schedule."""
+
+
+class ChunkMetrics(eqx.Module):
+    """What the host hears of a chunk: [replicas, steps] each, and the health of every leaf."""
+
+    loss: jax.Array
+    accuracy: jax.Array
+    finite: dict[str, jax.Array]
+    """By path of a weight: was it finite at the end of the chunk? [replicas]"""
+
+
+class Trainer:
+    """Compiled functions of one training run; pure in their arguments."""
+
+    def __init__(self, rule: AbstractRule, dataset: Dataset, options: TrainOptions):
+        options.check()
+        self.rule = rule
+        self.options = options
+        self.batches: Batches = make_batches(dataset, options, seed=0)
+        shape = rule.input_shape(self.batches.shape, self.batches.classes)
+        self.same_inputs = shape == self.batches.shape
+        self._build = network_builder(options, shape, self.batches.classes)
+        self._optimiser = make_optimiser(options)
+        self._schedule = make_schedule(options, self.steps_per_epoch)
+        model = eqx.filter_eval_shape(self._build, jr.key(0))
+        self._static = eqx.partition(model, _is_array)[1]
+        self.work = self._work(model)
+        self.loop = self._decide_loop()
+        self.chunk_steps = self._decide_chunk()
+        self.start = jax.jit(self._start)
+        self.chunk = jax.jit(self._chunk, static_argnames="length")
+        self.scores = jax.jit(self._scores)
+        self.alignment = jax.jit(self._alignment)
+        self.angles = jax.jit(self._angles)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.batches.steps_per_epoch
+
+    @property
+    def steps(self) -> int:
+        return self.options.epochs * self.steps_per_epoch
+
+    # Set-up
+
+    def initial(self, seeds: Sequence[int], rates: Sequence[float]) -> Replica:
+        """One replica for each pair of seed and learning rate, stacked."""
+        keys = jnp.stack([jr.key(seed) for seed in seeds])
+        return self.start(keys, jnp.asarray(rates, jnp.float32))
+
+    def _start(self, keys: Key, rates: jax.Array) -> Replica:
+        def one(key: Key, rate: jax.Array) -> Replica:
+            model_key, rule_key, data_key = jr.split(key, 3)
+            model = self._build(model_key)
+            return Replica(
+                model=eqx.filter(model, eqx.is_array),
+                rule=self.rule.init(model, key=rule_key),
+                optimiser=self._optimiser.init(weights(model)),
+                key=data_key,
+                rate=rate,
+            )
+
+        return jax.vmap(one)(keys, rates)
+
+    def _work(self, model: Any) -> float:
+        probe = jax.ShapeDtypeStruct((1, *_input_shape(self)), jnp.float32)
+        trace = eqx.filter_eval_shape(
+            lambda m, x: m.trace(x, key=jr.key(0)), model, probe
+        )
+        shapes = [
+            (layer.weight.shape, own.post.shape[1:])
+            for layer, own in zip(plastic_layers(model), trace.layers, strict=True)
+        ]
+        return multiplications(shapes) * self.options.batch_size
+
+    def _decide_loop(self) -> bool:
+        if self.options.parallel == "auto":
+            return jax.default_backend() == "cpu" and self.work > _BATCHED_BELOW
+        return self.options.parallel == "loop"
+
+    def _decide_chunk(self) -> int:
+        pieces = round(3 * self.work * self.steps_per_epoch / _CHUNK_MULTIPLICATIONS)
+        return -(-self.steps_per_epoch // max(pieces, 1))
+
+    def _replicas(self, function: Any, state: Replica) -> Any:
+        """`function` of every replica: batched, or one after the other."""
+        if not self.loop:
+            return jax.vmap(function)(state)
+        if state.rate.shape[0] == 1:
+            one = function(jax.tree.map(lambda leaf: leaf[0], state))
+            return jax.tree.map(lambda leaf: leaf[None], one)
+        return jax.lax.map(function, state)
+
+    def model(self, replica: Replica) -> Any:
+        """The network of one replica (no leading axis)."""
+        return eqx.combine(replica.model, self._static)
+
+    # Training
+
+    def _chunk(self, state: Replica, step: jax.Array, *, length: int) -> tuple[Replica, ChunkMetrics]:
+        """`length` steps from `step` on; they must lie within one epoch."""
+        epoch, first = step // self.steps_per_epoch, step % self.steps_per_epoch
+
+        def one(replica: Replica) -> tuple[Replica, ChunkMetrics]:
+            order = self.batches.order(epoch, key=jr.fold_in(replica.key, 0))
+            order = jax.lax.dynamic_slice_in_dim(order, first, length)
+            steps = step + jnp.arange(length)
+            replica, (loss, accuracy) = jax.lax.scan(self._step, replica, (order, steps))
+            return replica, ChunkMetrics(loss, accuracy, _finite(replica.model))
+
+        return self._replicas(one, state)
+
+    def _step(self, replica: Replica, xs: Any) -> tuple[Replica, tuple[jax.Array, jax.Array]]:
+        indices, step = xs
+        key = jr.fold_in(jr.fold_in(replica.key, 1), step)
+        batch_key, rule_key = jr.split(key)
+        x, y = self.batches.batch(indices, key=batch_key)
+        rate = replica.rate * self._schedule(step)
+        before = self.model(replica)
+        updates, rule_state, aux = self.rule.updates(
+            before, replica.rule, x, y, key=rule_key, learning_rate=rate
+        )
+        steps, optimiser = self._optimiser.update(updates, replica.optimiser, weights(before))
+        after = eqx.apply_updates(before, jax.tree.map(lambda s: -rate * s, steps))
+        after = absorb_statistics(after, aux.statistics)
+        after, rule_state = self.rule.after_step(before, after, rule_state)
+        accuracy = (aux.output.argmax(-1) == y.argmax(-1)).mean()
+        replica = Replica(
+            eqx.filter(after, eqx.is_array), rule_state, optimiser, replica.key, replica.rate
+        )
+        return replica, (aux.loss, accuracy)
+
+    # Evaluation
+
+    def _scores(self, state: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
+        """`(accuracy, mean loss)` on a split, [replicas] each."""
+        return self._replicas(lambda replica: self._score(replica, split), state)
+
+    def _score(self, replica: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
+        model, size = self.model(replica), len(split)
+        pieces = -(-size // 500)
+        width = -(-size // pieces)
+        # Whole pieces: the last one is filled up with examples that do not count.
+        index = jnp.arange(pieces * width).reshape(pieces, width)
+        loss = LOSSES[self.rule.loss]
+
+        def piece(index: jax.Array) -> tuple[jax.Array, jax.Array]:
+            x, labels = split.x[index % size], split.y[index % size]
+            output = self.rule.predict(model, replica.rule, self.batches.inputs(x))
+            correct = output.argmax(-1) == labels
+            losses = loss.per_example(output, self.batches.targets(labels))
+            real = index < size
+            return jnp.where(real, correct, False).sum(), jnp.where(real, losses, 0).sum()
+
+        correct, losses = jax.lax.map(piece, index)
+        return correct.sum() / size, losses.sum() / size
+
+    # Analysis
+
+    def _alignment(self, state: Replica, step: jax.Array) -> jax.Array:
+        """Angle in degrees of each layer's update to backpropagation's, [replicas, layers]."""
+        from ..analysis.alignment import update_angles
+
+        oracle = Backprop(loss=self.rule.loss)
+
+        def one(replica: Replica) -> jax.Array:
+            model = self.model(replica)
+            rate = replica.rate * self._schedule(step)
+
+            def angles(index: jax.Array) -> jax.Array:
+                key = jr.fold_in(jr.fold_in(jr.fold_in(replica.key, 2), step), index)
+                order = jr.choice(key, len(self.batches.train), (self.batches.batch_size,))
+                x, y = self.batches.batch(order, key=key)
+                return update_angles(
+                    self.rule, oracle, model, replica.rule, x, y, key=key, learning_rate=rate
+                )
+
+            return jax.lax.map(angles, jnp.arange(4)).mean(0)
+
+        return self._replicas(one, state)
+
+    def _angles(self, state: Replica) -> dict[str, jax.Array]:
+        """Angles between forward and feedback weights by name, [replicas] each."""
+        return self._replicas(
+            lambda replica: self.rule.angles(self.model(replica), replica.rule), state
+        )
+
+
+def _input_shape(trainer: Trainer) -> tuple[int, ...]:
+    return trainer.rule.input_shape(trainer.batches.shape, trainer.batches.classes)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct | jax.Array | np.ndarray)
+
+
+def _finite(model: Any) -> dict[str, jax.Array]:
+    return {
+        jax.tree_util.keystr(path): jnp.isfinite(leaf).all()
+        for path, leaf in jax.tree.leaves_with_path(model)
+    }

@@ -11,7 +11,7 @@ that begin with `_`, and `base`, are not members. Users add their own without ed
 What `metaplastic list` needs is read from the source through `ast`; nothing here imports JAX.
 """
 
-import hashlib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -20,12 +20,14 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from metaplastic import _source
-from metaplastic._errors import MetaplasticError, UsageError, nearest, unknown
+from metaplastic._errors import UsageError, nearest, unknown
+from metaplastic._importing import import_file
 from metaplastic._properties import Properties
 
 _PACKAGE = Path(__file__).parent
@@ -109,7 +111,7 @@ def load(kind: str, name: str) -> Any:
     parse, fails while it is imported, or does not hold exactly one member.
     """
     file = _find(kind, name)
-    module = _import(file)
+    module = import_file(file.path, file.module)
     if KINDS[kind].base:
         return _one_class(KINDS[kind], file, module)
     attribute = file.attribute or KINDS[kind].attribute.format(name=file.path.stem)
@@ -173,9 +175,7 @@ def _python_files(folder: Path) -> list[Path]:
 
 
 def _entry_points(group: str) -> Iterator[_File]:
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=group):
+    for point in _installed(tuple(sys.path)).select(group=group):
         path = _module_path(point.module)
         if path is None:
             raise UsageError(
@@ -183,6 +183,13 @@ def _entry_points(group: str) -> Iterator[_File]:
                 "installed: reinstall or remove its package"
             )
         yield _File(point.name, path, point.module, point.attr or None, portable=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _installed(search_path: tuple[str, ...]) -> Any:
+    """All entry points; reading them takes time, so once for a search path."""
+    del search_path
+    return entry_points()
 
 
 def _module_path(module: str) -> Path | None:
@@ -209,50 +216,6 @@ def _is_member(kind: Kind, file: _File) -> bool:
         return kind.attribute.format(name=file.path.stem) in _source.defined(file.path)
     except UsageError:
         return True  # a broken file stays in sight; loading it says what is wrong
-
-
-# Importing
-
-
-def _import(file: _File) -> ModuleType:
-    _source.parse(file.path)  # says what is wrong with a file that does not parse
-    try:
-        return importlib.import_module(file.module) if file.module else _import_path(file.path)
-    except MetaplasticError:
-        raise
-    except Exception as error:
-        message = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"{file.path}{_last_line(error, file.path)} fails while it is imported: "
-            f"{type(error).__name__}: {message}"
-        ) from error
-
-
-def _import_path(path: Path) -> ModuleType:
-    digest = hashlib.sha256(f"{path}:{path.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    name = f"metaplastic_user_{digest}_{path.stem}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while they are made
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _last_line(error: Exception, path: Path) -> str:
-    """`, line 3`: the last line of the file that the error passed through."""
-    line, trace = "", error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = f", line {trace.tb_lineno},"
-        trace = trace.tb_next
-    return line
 
 
 def _one_class(kind: Kind, file: _File, module: ModuleType) -> type:

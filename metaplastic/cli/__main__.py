@@ -15,7 +15,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; the status is 0 (done), 1 (the run failed) or 2 (wrong usage)."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        return _dispatch(argv)
+        status = _dispatch(argv)
+        sys.stdout.flush()
+        return status
     except SystemExit as stop:  # tyro after --help
         return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt:

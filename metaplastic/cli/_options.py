@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from metaplastic._errors import UsageError, nearest, unknown
-from metaplastic._json import plain
 from metaplastic.cli import _output
 
 Options = TypeVar("Options")
-_OF_ONE_CALL = ("out", "config", "quiet", "json", "debug")
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -79,20 +77,10 @@ def switches(argv: list[str], known: tuple[str, ...], *, help: str) -> tuple[lis
     return [t for t in argv if t not in given], {token.removeprefix("--") for token in given}
 
 
-def record(options: Any) -> dict[str, Any]:
-    """The options as a run folder keeps them, without those of one call alone."""
-    return {key: value for key, value in plain(options).items() if key not in _OF_ONE_CALL}
-
-
-def restore(document: Mapping[str, Any], options_type: type[Options], *, command: str) -> Options:
-    """The options that `record` kept; it goes through the command line's own conversions."""
-    known = option_types(options_type)
-    tokens: list[str] = []
-    for key, value in _flat(document).items():
-        if key not in known:
-            raise UsageError(f"the run has an option {key!r} that this version does not know")
-        tokens += _tokens(key, value, known[key])
-    return _tyro(tokens, options_type, command, "")
+def part(options: Any, options_type: type[Options]) -> Options:
+    """The fields of `options_type` out of the options of a command that inherits them."""
+    names = [field.name for field in dataclasses.fields(options_type)]  # pyright: ignore[reportArgumentType]
+    return options_type(**{name: getattr(options, name) for name in names})
 
 
 def take_name(argv: list[str], what: str, usage: str) -> tuple[str, list[str]]:

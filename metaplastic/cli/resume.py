@@ -2,18 +2,19 @@
 
 import dataclasses
 import importlib
+from typing import Any
 
 from metaplastic._errors import MetaplasticError
 from metaplastic.cli import _options, _running
 from metaplastic.cli.__main__ import commands
 from metaplastic.report.records import RunFolder
 
-_ABOUT = "Continue the run in the folder RUN from its last checkpoint; `--seed` and the like stay."
+_ABOUT = "Continue the run in the folder RUN from its last checkpoint, with its own options."
 
 
 @dataclasses.dataclass(kw_only=True)
 class ResumeCommand:
-    """Options of `metaplastic resume`: those of one call; all others are the run's."""
+    """Options of `metaplastic resume`; all others are the run's."""
 
     quiet: bool = False
     """No progress."""
@@ -28,19 +29,24 @@ def main(argv: list[str]) -> int:
     if _options.wants_help(argv):
         _options.parse(["--help"], ResumeCommand, command="resume RUN", about=_ABOUT)
     path, rest = _options.take_name(argv, "run folder", "resume RUN")
-    own = _options.parse(rest, ResumeCommand, command="resume RUN", about=_ABOUT)
-    call = _options.CommonOptions(quiet=own.quiet, json=own.json, debug=own.debug)
+    call = _options.parse(rest, ResumeCommand, command="resume RUN", about=_ABOUT)
     with RunFolder.open(path, write=True) as folder:
-        config = folder.read_config()
-        command = str(config.get("command"))
-        module = (
-            importlib.import_module(f"metaplastic.cli.{command}") if command in commands() else None
-        )
-        if not hasattr(module, "resume"):
+        command = str(folder.read_config().get("command"))
+        module = _module(command)
+        if module is None:
             raise MetaplasticError(f"{path} is a run of {command!r}, which cannot be resumed")
-        result = folder.read_result()
-        if result is not None:
-            print(f"{path} is done already")
-            _running.show_result(result, call, module.show)
-            return 0
-        return module.resume(folder, config, call)
+        return _running.run_into(
+            folder,
+            lambda progress: module.resume(folder, progress),
+            module.show,
+            quiet=call.quiet,
+            json=call.json,
+        )
+
+
+def _module(command: str) -> Any:
+    """The command's module, if its runs can be resumed: it has `resume` and `show`."""
+    if command not in commands():
+        return None
+    module = importlib.import_module(f"metaplastic.cli.{command}")
+    return module if hasattr(module, "resume") else None

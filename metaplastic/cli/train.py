@@ -16,52 +16,55 @@ _ABOUT = "Train a network with RULE: a name of `metaplastic list rules`, or your
 class TrainCommand(TrainOptions, _options.CommonOptions):
     """Options of `metaplastic train`."""
 
+    control: bool = False
+    """Train the same network with frozen hidden layers too, for comparison."""
+
 
 def main(argv: list[str]) -> int:
     """`metaplastic train RULE`."""
     if _options.wants_help(argv):
         _options.parse(["--help"], TrainCommand, command="train RULE", about=_ABOUT)
     name, rest = _options.take_name(argv, "rule", "train RULE [OPTIONS]")
-    rule_class = _registry.load("rules", name)
-    options_type = _options.with_rule(TrainCommand, rule_class)
-    options = _options.parse(rest, options_type, command=f"train {name}", about=_ABOUT)
-    options.check()
-    entry = _registry.describe("rules", name)
-    folder = RunFolder.create(options.out, f"train-{entry.name}")
-    folder.write_config(
-        {"command": "train", "rule": entry.spec, "options": _options.record(options)}
-    )
-    return _train(folder, entry, options, options)
+    options_type = _options.with_rule(TrainCommand, _registry.load("rules", name))
+    options: Any = _options.parse(rest, options_type, command=f"train {name}", about=_ABOUT)
+    own = _options.part(options, TrainOptions)
+    own.check()
+    folder = RunFolder.create(options.out, f"train-{_registry.describe('rules', name).name}")
 
-
-def resume(folder: RunFolder, config: dict[str, Any], call: _options.CommonOptions) -> int:
-    """Continue a run of `metaplastic train` from its last checkpoint."""
-    entry = _registry.describe("rules", config["rule"])
-    options_type = _options.with_rule(TrainCommand, _registry.load("rules", entry.spec))
-    options = _options.restore(config["options"], options_type, command="resume")
-    return _train(folder, entry, options, call)
-
-
-def _train(
-    folder: RunFolder, entry: _registry.Entry, options: Any, call: _options.CommonOptions
-) -> int:
-    def work(folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    def work(progress: Progress) -> dict[str, Any]:
         from metaplastic import train
 
-        fields = {f.name: getattr(options, f.name) for f in dataclasses.fields(TrainOptions)}
-        seeds = range(options.seed, options.seed + options.seeds)
-        own = TrainOptions(**fields)
-        names = {"rule": entry.name, "data": options.data, "model": options.model}
-        return names | train.run(options.rule, own, folder, progress, seeds=seeds)
+        return train.run(
+            name,
+            options.rule,
+            own,
+            seed=options.seed,
+            seeds=options.seeds,
+            control=options.control,
+            folder=folder,
+            reporter=progress,
+        )
 
-    return _running.run_into(folder, call, work, show)
+    return _running.run_into(folder, work, show, quiet=options.quiet, json=options.json)
+
+
+def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Continue a run of `metaplastic train`, for `metaplastic resume`."""
+    from metaplastic import train
+
+    return train.resume(folder, reporter=progress)
 
 
 def show(result: dict[str, Any]) -> None:
-    """One line for people."""
+    """The result in a line or two for people."""
+    print(f"{result['rule']} on {result['data']}: {_accuracy(result)}, {result['seconds']:.1f} s")
+    if result.get("control"):
+        print(f"{result['control']['rule']} (the control): {_accuracy(result['control'])}")
+
+
+def _accuracy(result: dict[str, Any]) -> str:
     accuracy = result["test_accuracy"]
-    spread = f" ± {accuracy['std']:.4f}" if len(accuracy["per_seed"]) > 1 else ""
-    print(
-        f"{result['rule']} on {result['data']}: test accuracy {accuracy['mean']:.4f}{spread} "
-        f"({len(accuracy['per_seed'])} seeds), {result['seconds']:.1f} s"
-    )
+    seeds = len(accuracy["per_seed"])
+    if seeds == 1:
+        return f"test accuracy {accuracy['mean']:.4f}"
+    return f"test accuracy {accuracy['mean']:.4f} ± {accuracy['std']:.4f} ({seeds} seeds)"

@@ -5,12 +5,12 @@ synapses; *fixed nodes* (pooling, flattening) hold none; *composite nodes* (sequ
 block) hold other nodes and offer the same operations by recursion. A rule never asks which kind
 of layer it has before it:
 
-| operation of a layer | meaning | dense | convolution |
-|---|---|---|---|
-| `drive(pre)` | linear map of presynaptic activity | `pre W + b` | convolution |
-| `hebb(pre, signal)` | correlation of pre with a postsynaptic signal, summed | `pre^T signal` | weight gradient |
-| `send_back(signal, weight)` | carry a signal back with any weight of that shape | `signal weight^T` | transposed convolution |
-| `activate`, `slope` | nonlinearity and its derivative | | |
+| operation of a layer | dense | convolution |
+|---|---|---|
+| `drive(pre)`: linear map of presynaptic activity | `pre W + b` | convolution |
+| `hebb(pre, signal)`: pre times a postsynaptic signal | `pre^T signal` | weight gradient |
+| `send_back(signal, B)`: signal at pre, by any weight | `signal B^T` | transposed convolution |
+| `activate`, `slope`: nonlinearity and its derivative | | |
 """
 
 import abc

@@ -68,6 +68,11 @@ class Conv(AbstractLayer):
     def send_back(
         self, signal: jax.Array, weight: jax.Array, input_shape: tuple[int, ...]
     ) -> jax.Array:
+        height, width, _ = input_shape
         return _convolution.send_back(
-            signal, weight, input_shape=input_shape[:2], stride=self.stride, padding=self.padding
+            signal,
+            weight,
+            input_shape=(height, width),
+            stride=self.stride,
+            padding=self.padding,
         )

@@ -1,5 +1,6 @@
 """Multilayer perceptron of any widths, on vectors or flattened images."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -51,7 +52,7 @@ def mlp(
             initialiser=initialiser,
             key=keys[index],
         )
-        for index, (inputs, units) in enumerate(zip(widths, widths[1:], strict=False))
+        for index, (inputs, units) in enumerate(itertools.pairwise(widths))
     ]
     return Sequential(Flatten(), *layers, input_shape=shape)
 

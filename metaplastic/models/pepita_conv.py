@@ -77,4 +77,5 @@ def image_shape(model: str, shape: Sequence[int]) -> tuple[int, int, int]:
             f"{model} needs images [height, width, channels], the data has examples of shape "
             f"{tuple(shape)}: use --model mlp"
         )
-    return tuple(shape)
+    height, width, channels = shape
+    return height, width, channels

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from . import _convolution
+from . import _pooling
 from .base import AbstractFixedNode
 
 
@@ -16,7 +16,7 @@ class MaxPool(AbstractFixedNode):
     stride: int = eqx.field(static=True, default=2)
 
     def apply(self, x: jax.Array) -> jax.Array:
-        return _convolution.max_pool(x, window=self.window, stride=self.stride)
+        return _pooling.max_pool(x, window=self.window, stride=self.stride)
 
 
 class AveragePool(AbstractFixedNode):
@@ -26,7 +26,7 @@ class AveragePool(AbstractFixedNode):
     stride: int = eqx.field(static=True, default=2)
 
     def apply(self, x: jax.Array) -> jax.Array:
-        return _convolution.average_pool(x, window=self.window, stride=self.stride)
+        return _pooling.average_pool(x, window=self.window, stride=self.stride)
 
 
 class GlobalAveragePool(AbstractFixedNode):

@@ -32,6 +32,8 @@ class RunFolder:
     def __init__(self, path: Path, lock: IO[str] | None):
         self.path = path
         self._lock = lock
+        self._created = self._made = False
+        """Is the run new, and the folder too?"""
 
     @classmethod
     def create(cls, out: Path | None, name: str) -> "RunFolder":
@@ -39,8 +41,10 @@ class RunFolder:
 
         Raises `UsageError` where `out` holds a run or anything else.
         """
-        path = _new_folder(name) if out is None else _empty_folder(Path(out))
+        made = out is None or not out.exists()
+        path = _new_folder(name) if out is None else _empty_folder(out)
         folder = cls(path, _lock(path))
+        folder._created, folder._made = True, made
         if folder.config_path.exists():  # another writer came and went since we looked
             folder.close()
             raise _holds_a_run(path)
@@ -64,6 +68,20 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def discard_unstarted(self) -> None:
+        """Take back what `create` made, if nothing has been recorded but the config.
+
+        So that a run that could not begin, for a mistyped option, leaves nothing behind.
+        """
+        entries = {entry.name for entry in self.path.iterdir()}
+        if not self._created or not entries <= {"config.json", "run.lock"}:
+            return
+        for name in entries:
+            (self.path / name).unlink()
+        if self._made:
+            self.path.rmdir()
+        self.close()
 
     def __enter__(self) -> "RunFolder":
         return self

@@ -1,10 +1,13 @@
 """What rules with feedback weights share: drawing them, and their angles to the forward weights."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
 from .._types import Key
-from ..models import AbstractNetwork, draw, plastic_layers
+from ..models import AbstractNetwork, draw, layer_shapes, plastic_layers
 
 Feedback = tuple[jax.Array | None, ...]
 """One weight a plastic layer, in forward order and of the forward weight's shape; the first
@@ -22,6 +25,36 @@ def draw_feedback(model: AbstractNetwork, initialiser: str, scale: float, *, key
             for layer, k in zip(upper, keys, strict=False)
         ),
     )
+
+
+def draw_direct_feedback(
+    model: AbstractNetwork, initialiser: str, scale: float, *, key: Key
+) -> tuple[jax.Array, ...]:
+    """A map `B_l` [classes, *units of layer l] for every layer but the last.
+
+    The fan-in of a map is the number of units that it reaches: He uniform is
+    U(+-sqrt(6/units)).
+    """
+    *hidden, (_, (classes,)) = layer_shapes(model)
+    keys = jax.random.split(key, max(len(hidden), 1))
+    dtype = plastic_layers(model)[-1].weight.dtype
+    drawn = [
+        draw(initialiser, (math.prod(shape.post), classes), key=k).astype(dtype)
+        for shape, k in zip(hidden, keys, strict=False)
+    ]
+    return tuple(
+        scale * b.T.reshape(classes, *shape.post) for b, shape in zip(drawn, hidden, strict=True)
+    )
+
+
+def project(vector: jax.Array, maps: Sequence[jax.Array]) -> list[jax.Array]:
+    """Carry `vector` [batch, classes] to the units of each layer by its own map."""
+    return [jnp.tensordot(vector, b, 1) for b in maps]
+
+
+def own_key(key: Key) -> Key:
+    """A key for a rule's own draws in one step, apart from the dropout masks that `key` gives."""
+    return jax.random.fold_in(key, 0x52756C65)
 
 
 def angle(a: jax.Array, b: jax.Array) -> jax.Array:

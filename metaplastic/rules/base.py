@@ -11,10 +11,11 @@ it), `local_updates` gives every layer its own signal at once (direct feedback a
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from .._properties import Properties
 from .._types import Inputs, Key, Outputs, RuleState, Scalar, Targets, Updates
@@ -103,9 +104,7 @@ class AbstractRule(eqx.Module):
 
 def aux(loss: Loss, trace: Trace, y: Targets) -> Aux:
     """The `Aux` of a step whose forward pass left `trace`."""
-    return Aux(
-        loss.value(trace.output, y), trace.output, [layer.norm for layer in trace.layers]
-    )
+    return Aux(loss.value(trace.output, y), trace.output, [layer.norm for layer in trace.layers])
 
 
 def send_back(
@@ -126,8 +125,8 @@ def sweep(
 
     delta_l = carry(delta_{l+1}) * f'(a_l),  dW_l = hebb(pre_l, delta_l) / batch
 
-    `feedback` holds one entry a plastic layer, in forward order; the first is never used (nothing
-    is sent to the input), so it may be None. With `feedback = forward weights` this is
+    `feedback` holds one entry a plastic layer, in forward order; a layer whose entry is None sends
+    nothing back, as the first may always do. With `feedback = forward weights` this is
     backpropagation.
     """
     layers = plastic_layers(model)
@@ -137,7 +136,7 @@ def sweep(
     def carry_unless_first(
         layer: AbstractLayer, own: LayerTrace, delta: jax.Array, weight: Any
     ) -> jax.Array:
-        return own.pre if weight is None else carry(layer, own, delta, weight)
+        return jnp.zeros_like(own.pre) if weight is None else carry(layer, own, delta, weight)
 
     return model.sweep(trace.record, error, feedback, carry_unless_first)[0]
 

@@ -164,3 +164,22 @@ def test_lock_dies_with_its_process(run):
 def test_importing_it_imports_no_jax():
     code = "import sys, metaplastic.report.records; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_run_that_could_not_begin_leaves_nothing(tmp_path, existed):
+    path = tmp_path / "run"
+    if existed:
+        path.mkdir()
+    folder = RunFolder.create(path, "pepita")
+    folder.write_config({})
+    folder.discard_unstarted()
+    assert path.exists() == existed
+    RunFolder.create(path, "pepita").close()
+
+
+def test_run_that_began_is_kept(run):
+    run.append_metrics([{"step": 1}])
+    run.discard_unstarted()
+    assert run.read_metrics() == [{"step": 1}]
+    assert run.read_config()["command"] == "train"

@@ -1,0 +1,94 @@
+"""Weight mirrors for a chain of layers: feedback weights that noise aligns to the forward ones.
+
+Akrout et al. (2019), "Deep learning without weight transport", section 3.1; as a product for
+PEPITA: Srinivasan et al. (2024), section "Weight mirroring".
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from .._types import Key
+from ..models import AbstractLayer, AbstractNetwork, Dense, Flatten, Identity, Sequential
+
+Activity = Callable[[jax.Array], jax.Array]
+
+
+class MirrorChain(eqx.Module):
+    """Mirrors B_l of the layers of a dense stack, and the feedback F = B_1 B_2 ... B_L."""
+
+    weights: tuple[jax.Array, ...]
+    """B_l [n_{l-1}, n_l], shaped like W_l."""
+    steps: jax.Array
+    """Training steps so far."""
+
+    def product(self) -> jax.Array:
+        """B_1 B_2 ... B_L, [n_0, classes]."""
+        return functools.reduce(jnp.matmul, self.weights)
+
+
+def is_dense_stack(model: AbstractNetwork) -> bool:
+    """Is the network a product of matrices but for its nonlinearities?"""
+    return isinstance(model, Sequential) and all(
+        isinstance(node, Dense | Flatten | Identity) for node in model.nodes
+    )
+
+
+def draw_chain(
+    layers: Sequence[AbstractLayer], target: jax.Array | float, *, key: Key
+) -> MirrorChain:
+    """Gaussian mirrors whose product has the standard deviation `target`.
+
+    B_l ~ N(0, s^2) with s = (target / sqrt(n_1 ... n_{L-1}))^(1/L).
+    """
+    hidden = math.prod(layer.weight.shape[-1] for layer in layers[:-1])
+    deviation = (jnp.asarray(target) / math.sqrt(hidden)) ** (1 / len(layers))
+    weights = tuple(
+        deviation.astype(layer.weight.dtype)
+        * jr.normal(own, layer.weight.shape, layer.weight.dtype)
+        for layer, own in zip(layers, jr.split(key, len(layers)), strict=True)
+    )
+    return MirrorChain(rescale(weights, target), jnp.zeros((), jnp.int32))
+
+
+def rescale(weights: tuple[jax.Array, ...], target: jax.Array | float) -> tuple[jax.Array, ...]:
+    """Mirrors times one common factor, after which std(B_1 ... B_L) = `target`."""
+    deviation = functools.reduce(jnp.matmul, weights).std()
+    ratio = jnp.asarray(target, deviation.dtype) / jnp.where(deviation > 0, deviation, 1)
+    factor = ratio ** (1 / len(weights))
+    return tuple(weight * factor for weight in weights)
+
+
+def mirror_step(
+    layers: Sequence[AbstractLayer],
+    weights: tuple[jax.Array, ...],
+    *,
+    activity: Activity,
+    noise: float,
+    rate: float,
+    decay: float,
+    batch: int,
+    key: Key,
+) -> tuple[jax.Array, ...]:
+    """Every mirror moves towards its own layer, which is driven by noise of its own.
+
+    xi = noise * N(0, 1) less its mean [batch, n_{l-1}],  zeta = f(xi W_l + b_l) * mask,
+    B_l <- B_l + rate * (xi^T zeta / batch - decay * B_l)
+
+    `activity` is that of the output layer, whose own nonlinearity belongs to the loss.
+    """
+    moved = []
+    for index, (layer, weight) in enumerate(zip(layers, weights, strict=True)):
+        noise_key, mask_key = jr.split(jr.fold_in(key, index))
+        xi = noise * jr.normal(noise_key, (batch, weight.shape[0]), weight.dtype)
+        xi = xi - xi.mean()
+        zeta, _ = layer.forward(xi, training=True, masks=None, first_drive=None, key=mask_key)
+        if index == len(layers) - 1:
+            zeta = activity(zeta)
+        moved.append(weight + rate * (layer.hebb(xi, zeta) / batch - decay * weight))
+    return tuple(moved)

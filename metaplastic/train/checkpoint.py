@@ -1,0 +1,118 @@
+"""Checkpoints of a run: whole or absent, the newest two kept."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._errors import MetaplasticError, require_extra
+from .._files import storage_errors
+
+_KEPT = 2
+
+
+class Checkpoints:
+    """States of a run by step, in `folder`; written by Orbax, which renames whole folders."""
+
+    def __init__(self, folder: Path, *, run: Path):
+        require_extra("orbax.checkpoint", "train")
+        import orbax.checkpoint as ocp
+
+        self.run = run
+        self.folder = folder.absolute()
+        self._ocp = ocp
+        with self._storage():
+            self._manager = ocp.CheckpointManager(
+                self.folder,
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=_KEPT, enable_async_checkpointing=False, create=True
+                ),
+            )
+
+    def save(self, step: int, state: Any) -> None:
+        """Write the state of a step; the checkpoints before it stay until it is whole."""
+        if step in self._manager.all_steps():
+            return
+        with self._storage():
+            self._manager.save(step, args=self._ocp.args.StandardSave(_leaves(state)))
+
+    def latest(self) -> int | None:
+        """Step of the newest whole checkpoint."""
+        return self._manager.latest_step()
+
+    def restore(self, step: int, like: Any) -> Any:
+        """The state of a step, shaped like `like`. Raises `MetaplasticError` where the
+        checkpoint is damaged or was written for another network or rule."""
+        wanted = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), _leaves(like)
+        )
+        try:
+            with _quiet_orbax():
+                found = self._manager.restore(step, args=self._ocp.args.StandardRestore(wanted))
+        except Exception as error:  # Orbax and TensorStore raise many kinds
+            raise MetaplasticError(
+                f"the checkpoint {self.folder / str(step)} cannot be read "
+                f"({_first_line(error)}): delete that folder to go on from the one before it"
+            ) from error
+        flat, structure = jax.tree.flatten(like)
+        leaves = [
+            jax.random.wrap_key_data(found[name]) if _is_key(leaf) else jnp.asarray(found[name])
+            for name, leaf in zip(_names(like), flat, strict=True)
+        ]
+        return jax.tree.unflatten(structure, leaves)
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[None]:
+        """Turn failures of storage, whoever names them, into one sentence."""
+        try:
+            with storage_errors(self.folder, run=self.run), _quiet_orbax():
+                yield
+        except MetaplasticError:
+            raise
+        except Exception as error:
+            text = str(error)
+            if re.search(r"No space left|RESOURCE_EXHAUSTED|Disk quota|File too large", text):
+                raise MetaplasticError(
+                    f"disk full while writing a checkpoint to {self.folder}: free some space, "
+                    f"then `metaplastic resume {self.run}`"
+                ) from error
+            raise MetaplasticError(
+                f"a checkpoint could not be written to {self.folder}: {_first_line(error)}"
+            ) from error
+
+
+@contextlib.contextmanager
+def _quiet_orbax() -> Iterator[None]:
+    """Orbax reports every step of a save through `absl.logging`; users need none of it."""
+    from absl import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _names(state: Any) -> list[str]:
+    return [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(state)]
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _leaves(state: Any) -> dict[str, jax.Array]:
+    """Arrays by path; keys of random numbers as their data."""
+    return {
+        name: jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        for name, leaf in zip(_names(state), jax.tree.leaves(state), strict=True)
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -1,0 +1,165 @@
+"""One training run from its options to its result: what `metaplastic train` and `resume` do."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import _registry, data
+from .._errors import UsageError
+from ..report.records import RunFolder
+from ..rules.base import AbstractRule
+from .fit import Outcome, Reporter, fit
+from .options import TrainOptions
+from .trainer import Trainer
+
+
+def describe_rule(name: str, rule: AbstractRule) -> dict[str, Any]:
+    """A rule as a record: where it is found and the values of its fields."""
+    fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule) if f.init}
+    return {"name": name, "spec": _registry.describe("rules", name).spec, "fields": fields}
+
+
+def restore_rule(record: Mapping[str, Any]) -> AbstractRule:
+    """The rule of a record. Raises `UsageError` where it is gone or has other fields now."""
+    rule_class = _registry.load("rules", record["spec"])
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record["fields"].items()}
+    try:
+        return rule_class(**fields)
+    except TypeError as error:
+        raise UsageError(
+            f"the rule {record['name']} has changed since this run was made ({error}): "
+            "start a new run"
+        ) from error
+
+
+def run(
+    name: str,
+    rule: AbstractRule,
+    options: TrainOptions,
+    *,
+    seed: int = 0,
+    seeds: int = 1,
+    control: bool = False,
+    folder: RunFolder,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Train, record, and return the result (the JSON document of `metaplastic train`).
+
+    Writes the configuration before the first step, so that the run can be resumed whatever
+    happens to it. With `control`, the same network with its hidden layers frozen is trained too.
+    """
+    dataset = data.load(options.data)
+    config = {
+        "command": "train",
+        "rule": describe_rule(name, rule),
+        "options": dataclasses.asdict(options),
+        "seeds": list(range(seed, seed + seeds)),
+        "control": control,
+        "data": dataset.record(),
+        "protocol": protocol(options),
+    }
+    trainer = Trainer(rule, dataset, options)  # before the record: it checks the options
+    folder.write_config(config)
+    return _run(config, trainer, folder, reporter)
+
+
+def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Go on with the run of a folder from its newest checkpoint; its result, if it is done.
+
+    Raises `UsageError` where the data are not those of the run.
+    """
+    done = folder.read_result()
+    if done is not None:
+        return done
+    config = folder.read_config()
+    rule = restore_rule(config["rule"])
+    options = restore_options(config["options"])
+    dataset = data.load(options.data)
+    if dataset.sha256 != config["data"]["sha256"]:
+        raise UsageError(
+            f"{dataset.source} is not the data that {folder.path} was started with "
+            f"(sha256 {dataset.sha256[:12]}, recorded {config['data']['sha256'][:12]}): "
+            "restore the old data, or start a new run"
+        )
+    return _run(config, Trainer(rule, dataset, options), folder, reporter)
+
+
+def restore_options(record: Mapping[str, Any]) -> TrainOptions:
+    """The options of a record."""
+    return TrainOptions(
+        **{key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
+    )
+
+
+def _run(
+    config: Mapping[str, Any], trainer: Trainer, folder: RunFolder, reporter: Reporter | None
+) -> dict[str, Any]:
+    name, seeds, options = config["rule"]["name"], config["seeds"], trainer.options
+    rates = [options.lr] * len(seeds)
+    outcome = fit(trainer, seeds, rates, folder=folder, reporter=reporter, name=name)
+    control = None
+    if config["control"]:
+        from ..rules.shallow import Shallow
+
+        frozen = Trainer(Shallow(loss=trainer.rule.loss), data.load(options.data), options)
+        control_outcome = fit(frozen, seeds, rates, reporter=reporter, name="shallow")
+        control = {"rule": "shallow", "test_accuracy": summary(control_outcome, options)}
+    result = {
+        "rule": name,
+        "data": config["data"]["name"],
+        "model": options.model,
+        "seeds": seeds,
+        "test_accuracy": summary(outcome, options),
+        "control": control,
+        "seconds": round(outcome.seconds, 3),
+        "samples_per_second": round(outcome.samples_per_second, 1),
+        "protocol": config["protocol"],
+        "run": str(folder.path),
+    }
+    folder.write_result(result)
+    return result
+
+
+def protocol(options: TrainOptions) -> dict[str, Any]:
+    """How the reported accuracy comes about; rows that differ here must not be compared."""
+    if options.select == "best":
+        selection = "test accuracy at the epoch of the best validation accuracy"
+    elif options.average_last > 1:
+        selection = f"mean test accuracy of the last {options.average_last} epochs"
+    else:
+        selection = "test accuracy after the last epoch"
+    return {
+        "selection": selection,
+        "validation": options.validation,
+        "normalisation": options.norm or "the network's own",
+        "incomplete_batches": "skipped",
+        "std": "population standard deviation over seeds",
+    }
+
+
+def accuracies(outcome: Outcome, options: TrainOptions) -> np.ndarray:
+    """The reported accuracy of each replica; NaN where it diverged."""
+    epochs = [record for record in outcome.records if record["epoch"] > 0]
+    if not epochs:
+        return np.full(len(outcome.state.rate), np.nan)
+    test = np.asarray([record["test_accuracy"] for record in epochs])
+    if options.select == "best":
+        valid = np.asarray([record["valid_accuracy"] for record in epochs])
+        values = np.take_along_axis(test, valid.argmax(0)[None], 0)[0]
+    else:
+        values = test[-options.average_last :].mean(0)
+    values = values.copy()
+    values[list(outcome.diverged)] = np.nan
+    return values
+
+
+def summary(outcome: Outcome, options: TrainOptions) -> dict[str, Any]:
+    """`{"mean", "std", "per_seed"}` of the reported accuracy."""
+    values = accuracies(outcome, options)
+    return {
+        "mean": float(values.mean()),
+        "std": float(values.std()),
+        "per_seed": values.tolist(),
+    }

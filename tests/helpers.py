@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from metaplastic.models import mlp, pepita_conv, weights
+from metaplastic.models import lenet, mlp, pepita_conv, plastic_layers, resnet20, weights
 
 CLASSES = 4
 
@@ -35,6 +35,30 @@ def batch(kind: str, size: int = 6, *, key: jax.Array) -> tuple[jax.Array, jax.A
     x = jr.normal(x_key, (size, *shape), jnp.float64)
     y = jax.nn.one_hot(jr.randint(y_key, (size,), 0, CLASSES), CLASSES, dtype=jnp.float64)
     return x, y
+
+
+def deep_network(kind: str, *, key: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+    """A float64 `lenet` or `resnet20` of three blocks, small, with inputs and targets."""
+    model_key, x_key = jr.split(key)
+    if kind == "lenet":
+        model = lenet((32, 32, 1), CLASSES, filters=(2, 3, 4), activation="tanh", key=model_key)
+    else:
+        model = resnet20((8, 8, 1), CLASSES, blocks=1, activation="tanh", key=model_key)
+    x = jr.normal(x_key, (3, *model.input_shape), jnp.float64)
+    return to_float64(model), x, jnp.eye(3, CLASSES, dtype=jnp.float64)
+
+
+@eqx.filter_jit
+def update(
+    rule: Any, model: Any, state: Any, x: jax.Array, y: jax.Array, *, key: jax.Array
+) -> tuple[Any, Any, Any]:
+    """`rule.updates`, compiled."""
+    return rule.updates(model, state, x, y, key=key)
+
+
+def forward_weights(model: Any) -> tuple[jax.Array | None, ...]:
+    """The forward weights as feedback weights: the limit in which a rule is backpropagation."""
+    return (None, *(layer.weight for layer in plastic_layers(model)[1:]))
 
 
 def gradient(model: Any, loss: Any, x: jax.Array, y: jax.Array, *, key: jax.Array) -> Any:

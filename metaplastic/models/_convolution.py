@@ -114,4 +114,4 @@ def _band(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int
 
 def _up(x: Array) -> Array:
     """Half precision computes in float32: CPUs have no such products, and sums want the bits."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)

@@ -107,7 +107,9 @@ def _prepare(x: np.ndarray, shape: tuple[int, ...], side: int | None) -> jax.Arr
     if side is None or (side, side) == shape[:2]:
         return jnp.asarray(x)
     parts = [
-        np.asarray(jax.image.resize(part.astype(np.float32), (len(part), side, side, shape[2]), "linear"))
+        np.asarray(
+            jax.image.resize(part.astype(np.float32), (len(part), side, side, shape[2]), "linear")
+        )
         for part in np.array_split(x, max(1, len(x) // 5000))
     ]
     resized = np.concatenate(parts)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +18,7 @@ from .trainer import Replica, Trainer
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """What the loop tells of itself (`metaplastic.cli` draws it as a bar)."""
 
@@ -145,7 +146,9 @@ class _Loop:
             return
         self._save()  # the state before this chunk
         replica, own = min(new.items(), key=lambda item: item[1].step)
-        kept = f"; step {self.step} is kept in {self.checkpoints.folder}" if self.checkpoints else ""
+        kept = (
+            f"; step {self.step} is kept in {self.checkpoints.folder}" if self.checkpoints else ""
+        )
         raise DivergedError(
             f"{self.name or 'the run'} diverged at step {own.step} "
             f"(epoch {own.step // self.trainer.steps_per_epoch + 1}, seed {self.seeds[replica]}): "

@@ -74,16 +74,21 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
     if done is not None:
         return done
     config = folder.read_config()
-    rule = restore_rule(config["rule"])
-    options = restore_options(config["options"])
-    dataset = data.load(options.data)
+    dataset = require_same_data(config, folder)
+    trainer = Trainer(restore_rule(config["rule"]), dataset, restore_options(config["options"]))
+    return _run(config, trainer, folder, reporter)
+
+
+def require_same_data(config: Mapping[str, Any], folder: RunFolder) -> data.Dataset:
+    """The data of a run. Raises `UsageError` where they are not what it was started with."""
+    dataset = data.load(config["options"]["data"])
     if dataset.sha256 != config["data"]["sha256"]:
         raise UsageError(
             f"{dataset.source} is not the data that {folder.path} was started with "
             f"(sha256 {dataset.sha256[:12]}, recorded {config['data']['sha256'][:12]}): "
             "restore the old data, or start a new run"
         )
-    return _run(config, Trainer(rule, dataset, options), folder, reporter)
+    return dataset
 
 
 def restore_options(record: Mapping[str, Any]) -> TrainOptions:

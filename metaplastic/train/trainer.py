@@ -107,14 +107,12 @@ class Trainer:
 
     def _work(self, model: Any) -> float:
         probe = jax.ShapeDtypeStruct((1, *_input_shape(self)), jnp.float32)
-        trace = eqx.filter_eval_shape(
-            lambda m, x: m.trace(x, key=jr.key(0)), model, probe
-        )
+        trace = eqx.filter_eval_shape(lambda m, x: m.trace(x, key=jr.key(0)), model, probe)
         shapes = [
             (layer.weight.shape, own.post.shape[1:])
             for layer, own in zip(plastic_layers(model), trace.layers, strict=True)
         ]
-        return multiplications(shapes) * self.options.batch_size
+        return float(multiplications(shapes) * self.options.batch_size)
 
     def _decide_loop(self) -> bool:
         if self.options.parallel == "auto":
@@ -140,7 +138,9 @@ class Trainer:
 
     # Training
 
-    def _chunk(self, state: Replica, step: jax.Array, *, length: int) -> tuple[Replica, ChunkMetrics]:
+    def _chunk(
+        self, state: Replica, step: jax.Array, *, length: int
+    ) -> tuple[Replica, ChunkMetrics]:
         """`length` steps from `step` on; they must lie within one epoch."""
         epoch, first = step // self.steps_per_epoch, step % self.steps_per_epoch
 

@@ -1,0 +1,1 @@
+"""Papers whose experiments this package runs, one file each."""

@@ -1,0 +1,111 @@
+"""Several rules under one protocol, each at its own best learning rate.
+
+A rate is chosen on a validation set that is kept apart from the test set. All rates and seeds of a
+rule train in one program. Rules differ in their best rates by factors of 100 to 1,000 (Sanfiz &
+Akrout, 2021), so that a comparison at one shared rate says little.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import data
+from ..report.records import RunFolder
+from ..rules.base import AbstractRule
+from .entrant import Entrant, compete, part
+from .fit import Reporter
+from .options import TrainOptions
+from .run import describe_rule, protocol, require_same_data, restore_options, restore_rule
+from .trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What all rules of a comparison share."""
+
+    options: TrainOptions
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    grid_seeds: int = 1
+    grid_epochs: int | None = None
+
+
+def compare(
+    rules: Sequence[tuple[str, str, AbstractRule]],
+    shared: Protocol,
+    *,
+    folder: RunFolder,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Train each `(label, name, rule)` at its own best rate; the result of `metaplastic compare`.
+
+    Every rate is chosen on a validation set (a tenth of the training set unless the options say
+    otherwise) that all rules share.
+    """
+    dataset = data.load(shared.options.data)
+    options = dataclasses.replace(shared.options, validation=shared.options.validation or 0.1)
+    if not folder.config_path.exists():
+        Trainer(rules[0][2], dataset, options)  # before the record: it checks the options
+        folder.write_config(
+            {
+                "command": "compare",
+                "rules": [
+                    {"label": label, **describe_rule(name, rule)} for label, name, rule in rules
+                ],
+                **{k: v for k, v in dataclasses.asdict(shared).items() if k != "options"},
+                "options": dataclasses.asdict(shared.options),
+                "data": dataset.record(),
+                "protocol": protocol(options),
+            }
+        )
+    rows = [
+        compete(
+            Entrant(
+                label=label,
+                rule=rule,
+                options=options,
+                rates=shared.rates,
+                seeds=shared.seeds,
+                grid_seeds=shared.grid_seeds,
+                grid_epochs=shared.grid_epochs,
+            ),
+            dataset,
+            part(folder, label),
+            reporter,
+        )
+        for label, _, rule in rules
+    ]
+    result = {
+        "data": dataset.name,
+        "model": options.model,
+        "seeds": list(shared.seeds),
+        "rules": rows,
+        "control": control_row(rows),
+        "protocol": protocol(options),
+        "run": str(folder.path),
+    }
+    folder.write_result(result)
+    return result
+
+
+def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Go on with an interrupted comparison; its result, if it is done."""
+    done = folder.read_result()
+    if done is not None:
+        return done
+    config = folder.read_config()
+    require_same_data(config, folder)
+    rules = [(own["label"], own["name"], restore_rule(own)) for own in config["rules"]]
+    shared = Protocol(
+        options=restore_options(config["options"]),
+        rates=tuple(config["rates"]),
+        seeds=tuple(config["seeds"]),
+        grid_seeds=config["grid_seeds"],
+        grid_epochs=config["grid_epochs"],
+    )
+    return compare(rules, shared, folder=folder, reporter=reporter)
+
+
+def control_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The row of the frozen-hidden control, if it is among them."""
+    return next((row for row in rows if row["rule"] == "shallow"), None)

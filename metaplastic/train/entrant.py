@@ -1,0 +1,194 @@
+"""One rule of a comparison: its best learning rate, then all its seeds at that rate."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..report.records import RunFolder
+from ..rules.base import AbstractRule
+from .fit import Outcome, Reporter, fit
+from .options import TrainOptions
+from .run import accuracies
+from .trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """One rule of a comparison, with the options that it trains under."""
+
+    label: str
+    rule: AbstractRule
+    options: TrainOptions
+    rates: tuple[float, ...]
+    """Learning rates to choose from; a single one is taken as it is."""
+    seeds: tuple[int, ...]
+    grid_seeds: int = 1
+    """How many of the seeds choose the rate."""
+    grid_epochs: int | None = None
+    """Epochs of the runs that choose the rate; all where it is not given."""
+
+
+def compete(
+    entrant: Entrant, dataset: Dataset, folder: RunFolder, reporter: Reporter | None = None
+) -> dict[str, Any]:
+    """Find the entrant's best rate, train all its seeds at it, and return its row.
+
+    `folder` holds the row of an entrant that is done (`result.json`), which is then returned as it
+    is, and the checkpoints of one that is not.
+    """
+    done = folder.read_result()
+    if done is not None:
+        return done
+    rate, grid, outcome = entrant.rates[0], [], None
+    options = dataclasses.replace(entrant.options, lr=rate)
+    if len(entrant.rates) > 1:
+        rate, grid, outcome = _choose_rate(entrant, dataset, folder, reporter)
+        options = dataclasses.replace(entrant.options, lr=rate)
+    if outcome is None:
+        outcome = fit(
+            Trainer(entrant.rule, dataset, options),
+            entrant.seeds,
+            [rate] * len(entrant.seeds),
+            folder=_part(folder, "final"),
+            reporter=reporter,
+            name=f"{entrant.label}, --lr {rate:g}",
+            raise_divergence=False,
+        )
+    row = _row(entrant, options, grid, outcome)
+    folder.write_result(row)
+    return row
+
+
+def _choose_rate(
+    entrant: Entrant, dataset: Dataset, folder: RunFolder, reporter: Reporter | None
+) -> tuple[float, list[dict[str, Any]], Outcome | None]:
+    """`(best rate, grid, outcome)`; the outcome is None unless the grid itself ran all seeds for
+    all epochs."""
+    epochs = entrant.grid_epochs or entrant.options.epochs
+    shrink = epochs / entrant.options.epochs
+    options = dataclasses.replace(
+        entrant.options,
+        epochs=epochs,
+        milestones=tuple(m * shrink for m in entrant.options.milestones),
+        average_last=min(entrant.options.average_last, epochs),
+        validation=entrant.options.validation or 0.1,
+        alignment=False,
+    )
+    seeds = entrant.seeds[: entrant.grid_seeds]
+    pairs = [(seed, rate) for rate in entrant.rates for seed in seeds]
+    whole = seeds == entrant.seeds and options == dataclasses.replace(
+        entrant.options, alignment=False
+    )
+    if whole:
+        options = entrant.options
+    outcome = fit(
+        Trainer(entrant.rule, dataset, options),
+        [seed for seed, _ in pairs],
+        [rate for _, rate in pairs],
+        folder=_part(folder, "grid"),
+        reporter=reporter,
+        name=f"{entrant.label}, {len(entrant.rates)} rates",
+        raise_divergence=False,
+    )
+    valid = _per_rate(_last(outcome, "valid_accuracy"), entrant.rates)
+    test = _per_rate(accuracies(outcome, options), entrant.rates)
+    means = np.asarray([np.mean(v) if np.isfinite(v).all() else -np.inf for v in valid])
+    best = int(means.argmax())
+    grid = [
+        {
+            "lr": rate,
+            "valid": _mean(valid[i]),
+            "mean": _mean(test[i]),
+            "std": _std(test[i]),
+            "diverged": int((~np.isfinite(test[i])).sum()),
+        }
+        for i, rate in enumerate(entrant.rates)
+    ]
+    kept = _only(outcome, best * len(seeds), len(seeds)) if whole else None
+    return entrant.rates[best], grid, kept
+
+
+def _row(
+    entrant: Entrant, options: TrainOptions, grid: list[dict[str, Any]], outcome: Outcome
+) -> dict[str, Any]:
+    values = accuracies(outcome, options)
+    records = outcome.records
+    row: dict[str, Any] = {
+        "rule": entrant.label,
+        "fields": {f.name: getattr(entrant.rule, f.name) for f in dataclasses.fields(entrant.rule)},
+        "best_lr": options.lr,
+        "best_at_edge": bool(grid) and options.lr in (entrant.rates[0], entrant.rates[-1]),
+        "test_accuracy": {
+            "mean": _mean(values),
+            "std": _std(values),
+            "per_seed": [None if not np.isfinite(v) else float(v) for v in values],
+        },
+        "diverged": {
+            str(entrant.seeds[replica]): f"{own.what} is {own.value} at step {own.step}"
+            for replica, own in outcome.diverged.items()
+        },
+        "curve": {
+            "epoch": [record["epoch"] for record in records],
+            "test_accuracy": [record["test_accuracy"] for record in records],
+        },
+        "grid": grid,
+        "seconds": round(outcome.seconds, 3),
+    }
+    for name in ("update_angle", "weight_angle"):
+        if records and name in records[0]:
+            row[name] = {
+                layer: [record[name][layer] for record in records] for layer in records[0][name]
+            }
+    return row
+
+
+def _part(folder: RunFolder, name: str) -> RunFolder:
+    """A folder inside a run, for a piece of it; the run's lock covers it."""
+    path = folder.path / name
+    path.mkdir(parents=True, exist_ok=True)
+    return RunFolder(path, None)
+
+
+def part(folder: RunFolder, name: str) -> RunFolder:
+    """The folder of a named piece of a run; letters that file names cannot hold are replaced."""
+    safe = "".join(c if c.isalnum() or c in "._-=," else "_" for c in name)
+    return _part(folder, f"parts/{safe}")
+
+
+def _per_rate(values: np.ndarray, rates: Sequence[float]) -> np.ndarray:
+    return values.reshape(len(rates), -1)
+
+
+def _last(outcome: Outcome, name: str) -> np.ndarray:
+    values = np.asarray(outcome.records[-1][name], np.float64).copy()
+    values[list(outcome.diverged)] = np.nan
+    return values
+
+
+def _only(outcome: Outcome, first: int, count: int) -> Outcome:
+    """The outcome of some of its replicas."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, list):
+            return value[first : first + count]
+        return {k: cut(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    diverged = {
+        replica - first: own
+        for replica, own in outcome.diverged.items()
+        if first <= replica < first + count
+    }
+    return dataclasses.replace(
+        outcome, records=[cut(record) for record in outcome.records], diverged=diverged
+    )
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if values.size and np.isfinite(values).all() else None
+
+
+def _std(values: np.ndarray) -> float | None:
+    return float(values.std()) if values.size and np.isfinite(values).all() else None

@@ -4,25 +4,22 @@ A name means, in this order: `NAME.npz` in the folder METAPLASTIC_DATA; the modu
 this file (its `SOURCE`), from the package, the cache, or its mirrors.
 """
 
-import ast
-import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .. import _registry
 from .._errors import DataError, UsageError, unknown
 from . import _npz
 from ._base import Dataset, FormatError, Progress, Source
 from ._check import as_dataset
 from ._fetch import FileReport, cache_folder, download, inspect, is_offline
 
-PACKAGE = Path(__file__).parent
-
 
 def published() -> list[str]:
-    """Names of the data sets that have a module here."""
-    return sorted(p.stem for p in PACKAGE.glob("*.py") if not p.stem.startswith("_"))
+    """Names of the data sets that have a module, here or among the user's own parts."""
+    return list(_registry.names("datasets"))
 
 
 def own() -> dict[str, Path]:
@@ -42,7 +39,7 @@ def names() -> list[str]:
 def source(name: str) -> Source:
     """The description of a published data set; `UsageError` for an unknown name."""
     if name in published():
-        return importlib.import_module(f"{__package__}.{name}").SOURCE
+        return _registry.load("datasets", name)
     if name in own():
         raise UsageError(
             f"data set {name!r} is your own file {own()[name]}, which has no published source"
@@ -52,8 +49,7 @@ def source(name: str) -> Source:
 
 def title(name: str) -> str:
     """The one-line description of a published data set, read without importing its module."""
-    text = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+    return _registry.describe("datasets", name).summary
 
 
 def load(
@@ -120,7 +116,7 @@ def _load_own(path: Path, name: str, *, source: str) -> Dataset:
 
 
 def _folder(name: str, about: Source) -> Path:
-    return PACKAGE if about.shipped else cache_folder() / name
+    return Path(__file__).parent if about.shipped else cache_folder() / name
 
 
 def _ensure(

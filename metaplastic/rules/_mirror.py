@@ -5,6 +5,7 @@ PEPITA: Srinivasan et al. (2024), section "Weight mirroring".
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -82,12 +83,16 @@ def mirror_step(
 
     `activity` is that of the output layer, whose own nonlinearity belongs to the loss.
     """
-    moved = []
+    noise_key, mask_key = jr.split(key)
+    widths = [weight.shape[0] for weight in weights]
+    # One draw for all layers: every further one costs its own share of compilation.
+    drawn = noise * jr.normal(noise_key, (batch, sum(widths)), weights[0].dtype)
+    moved, ends = [], list(itertools.accumulate(widths))
     for index, (layer, weight) in enumerate(zip(layers, weights, strict=True)):
-        noise_key, mask_key = jr.split(jr.fold_in(key, index))
-        xi = noise * jr.normal(noise_key, (batch, weight.shape[0]), weight.dtype)
+        xi = drawn[:, ends[index] - widths[index] : ends[index]]
         xi = xi - xi.mean()
-        zeta, _ = layer.forward(xi, training=True, masks=None, first_drive=None, key=mask_key)
+        key = jr.fold_in(mask_key, index)
+        zeta, _ = layer.forward(xi, training=True, masks=None, first_drive=None, key=key)
         if index == len(layers) - 1:
             zeta = activity(zeta)
         moved.append(weight + rate * (layer.hebb(xi, zeta) / batch - decay * weight))

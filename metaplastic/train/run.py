@@ -18,7 +18,8 @@ from .trainer import Trainer
 def describe_rule(name: str, rule: AbstractRule) -> dict[str, Any]:
     """A rule as a record: where it is found and the values of its fields."""
     fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule) if f.init}
-    return {"name": name, "spec": _registry.describe("rules", name).spec, "fields": fields}
+    entry = _registry.describe("rules", name)
+    return {"name": entry.name, "spec": entry.spec, "fields": fields}
 
 
 def restore_rule(record: Mapping[str, Any]) -> AbstractRule:

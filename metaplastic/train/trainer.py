@@ -91,7 +91,7 @@ class Trainer:
         keys = jnp.stack([jr.key(seed) for seed in seeds])
         return self.start(keys, jnp.asarray(rates, jnp.float32))
 
-    def _start(self, keys: Key, rates: jax.Array) -> Replica:
+    def _start(self, keys: jax.Array, rates: jax.Array) -> Replica:
         def one(key: Key, rate: jax.Array) -> Replica:
             model_key, rule_key, data_key = jr.split(key, 3)
             model = self._build(model_key)

@@ -51,7 +51,7 @@ def fail(monkeypatch):
 def test_from_options_to_result(capsys):
     assert main([*ARGV, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["rule"], result["data"], result["seeds"]) == ("./mine.py", "digits", [3, 4])
+    assert (result["rule"], result["data"], result["seeds"]) == ("mine", "digits", [3, 4])
     assert len(result["test_accuracy"]["per_seed"]) == 2
     run = RunFolder.open("run")
     config = run.read_config()
@@ -75,7 +75,7 @@ def test_summary_for_people(capsys):
     assert main([*ARGV, "--control", "--quiet"]) == 0
     shown = capsys.readouterr()
     first, second, last = shown.out.splitlines()
-    assert first.startswith("./mine.py on digits: test accuracy 0.")
+    assert first.startswith("mine on digits: test accuracy 0.")
     assert "(2 seeds)" in first
     assert second.startswith("shallow (the control): test accuracy 0.")
     assert last == "run folder: run"

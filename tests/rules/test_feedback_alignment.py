@@ -14,7 +14,7 @@ from helpers import (
 from rewired import rewired_gradient
 
 from metaplastic.losses import LOSSES
-from metaplastic.models import plastic_layers, weights
+from metaplastic.models import mlp, pepita_conv, plastic_layers, weights
 from metaplastic.rules.backprop import Backprop
 from metaplastic.rules.feedback_alignment import FeedbackAlignment
 
@@ -82,7 +82,7 @@ def test_is_the_published_equation(x64, getkey):
 
 
 def test_feedback_is_drawn_as_asked(getkey):
-    model = network("conv", filters=(30, 20), key=getkey())
+    model = pepita_conv((11, 10, 2), 4, filters=(30, 20), kernel=3, key=getkey())
     first, second, third = FeedbackAlignment("xavier_uniform", 0.5).init(model, key=getkey())
     assert first is None
     assert second.shape == (3, 3, 30, 20)
@@ -91,7 +91,7 @@ def test_feedback_is_drawn_as_asked(getkey):
 
 
 def test_angles(getkey):
-    model = network("dense", hidden=(40, 40), key=getkey())
+    model = mlp((5,), 4, hidden=(40, 40), key=getkey())
     rule, same = FeedbackAlignment(), forward_weights(model)
     assert set(rule.angles(model, same)) == {"W2~B2", "W3~B3"}
     assert all(angle < 0.1 for angle in rule.angles(model, same).values())

@@ -182,15 +182,19 @@ def test_is_backprop_in_an_orthogonal_linear_network(x64, getkey):
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_without_an_error_nothing_changes(kind, x64, getkey):
-    model = network(kind, dropout=0.3, key=getkey())
-    (x, _), key = batch(kind, 12, key=getkey()), getkey()
-    y = jax.nn.softmax(model.trace(x, key=key).output)
-    rule = Pepita(feedback_scale=1.0)
-    updates, _, _ = rule.updates(model, rule.init(model, key=key), x, y, key=key)
-    assert all((leaf == 0).all() for leaf in jax.tree.leaves(updates))
-    other = Pepita(feedback_scale=1.0, reuse_masks=False)
-    updates, _, _ = other.updates(model, other.init(model, key=key), x, y, key=key)
-    *hidden, output = [own.weight for own in plastic_layers(updates)]
+    model, key = network(kind, dropout=0.3, key=getkey()), getkey()
+    x, _ = batch(kind, 12, key=getkey())
+    same, new = (Pepita(feedback_scale=1.0, reuse_masks=reuse) for reuse in (True, False))
+    state = same.init(model, key=key)
+
+    @jax.jit
+    def run(x):
+        y = jax.nn.softmax(model.trace(x, key=key).output)
+        return [rule.updates(model, state, x, y, key=key)[0] for rule in (same, new)]
+
+    reused, drawn = run(x)
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(reused))
+    *hidden, output = [own.weight for own in plastic_layers(drawn)]
     assert all((weight != 0).any() for weight in hidden)
     assert (output == 0).all()
 
@@ -326,13 +330,13 @@ def test_distributions_of_the_feedback(name, low, high, deviation, x64, getkey):
 
 @pytest.mark.parametrize("wrong", [{"output_error": "second"}, {"presynaptic": "standard"}])
 def test_options_without_a_meaning_are_refused(wrong):
-    with pytest.raises(UsageError, match="has no meaning with --rule.mode hebbian"):
+    with pytest.raises(UsageError, match="has no meaning"):
         Pepita(mode="hebbian", **wrong)
 
 
 def test_residual_networks_and_normalisation_learn_too(getkey):
     key = getkey()
-    model = resnet20((8, 8, 1), CLASSES, width=2, norm="batch", key=key)
+    model = resnet20((8, 8, 1), CLASSES, blocks=1, norm="batch", key=key)
     x, y = jax.random.normal(key, (3, 8, 8, 1)), jax.nn.one_hot(jnp.arange(3), CLASSES)
     updates = jax.eval_shape(lambda: step(Pepita(), model, x, y, key=key))
     assert jax.tree.structure(updates) == jax.tree.structure(weights(model))
@@ -362,8 +366,8 @@ def test_the_mirrored_feedback_is_the_product_of_its_mirrors(x64, getkey):
 def test_mirrors_turn_to_the_weights(getkey):
     model = mlp((20,), CLASSES, hidden=(15, 10), key=getkey())
     key, angles = getkey(), []
-    for warmup in (0, 100, 1500):
-        rule = Pepita(mirror=True, mirror_warmup=warmup)
+    for warmup in (0, 20, 300):
+        rule = Pepita(mirror=True, mirror_warmup=warmup, mirror_noise=1.0)
         angles.append(rule.angles(model, jax.jit(rule.init)(model, key=key)))
     for name in ("W1~B1", "W2~B2", "W3~B3"):
         start, middle, end = (float(found[name]) for found in angles)
@@ -373,23 +377,22 @@ def test_mirrors_turn_to_the_weights(getkey):
     assert float(angles[-1]["W~F"]) > 150  # the plus sign aligns by opposing
 
 
-def test_mirrors_need_a_dense_stack(getkey):
+def test_mirrors_need_a_dense_stack(x64, getkey):
     with pytest.raises(UsageError, match="--model mlp"):
         Pepita(mirror=True).init(network("conv", key=getkey()), key=getkey())
     assert Pepita().angles(network("conv", key=getkey()), None) == {}
 
 
-def test_seeds_may_be_an_axis(x64, getkey):
-    rule, (x, y) = Pepita(mirror=True, mirror_every=2), batch("dense", key=getkey())
+def test_seeds_may_be_an_axis(getkey):
+    rule = Pepita(mirror=True, mirror_every=2)
+    x, y = jnp.ones((3, 5)), jax.nn.one_hot(jnp.arange(3), CLASSES)
 
     def run(key):
-        model = network("dense", dropout=0.2, key=key)
+        model = mlp((5,), CLASSES, hidden=(4,), key=key)
         state = rule.init(model, key=key)
-        for _ in range(2):
-            updates, state, _ = rule.updates(model, state, x, y, key=key)
-        return updates, state.feedback
+        state = eqx.tree_at(lambda s: s.mirror.steps, state, state.mirror.steps + 1)
+        return rule.updates(model, state, x, y, key=key)[:2]
 
     keys = jax.random.split(getkey(), 2)
-    together = jax.jit(jax.vmap(run))(keys)
-    alone = jax.jit(run)(keys[1])
-    assert_close(jax.tree.map(lambda leaf: leaf[1], together), alone, 1e-12)
+    together, alone = jax.jit(jax.vmap(run))(keys), jax.jit(run)(keys[1])
+    assert_close(jax.tree.map(lambda leaf: leaf[1], together), alone, 1e-5)

@@ -1,0 +1,159 @@
+"""The rule under test, and the steps that several checks look at."""
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from .._errors import UsageError
+from .._types import Key
+from ..models import AbstractNetwork
+from ..rules.base import AbstractRule
+from ._cases import BATCH, CLASSES, DENSE, IMAGES, Case, cast, examples
+
+
+class Problem(NamedTuple):
+    """Arguments of one step."""
+
+    model: AbstractNetwork
+    state: Any
+    x: jax.Array
+    y: jax.Array
+    key: Key
+
+
+class Step(NamedTuple):
+    """What one step returned."""
+
+    updates: Any
+    state: Any
+    aux: Any
+
+
+class Subject:
+    """A rule, the networks that it supports, and the plainest steps on them.
+
+    Steps are computed when first asked for, and in float64.
+    """
+
+    def __init__(self, rule_or_class: AbstractRule | type[AbstractRule], key: Key):
+        self.given = rule_or_class
+        self.kind = rule_or_class if isinstance(rule_or_class, type) else type(rule_or_class)
+        self.key = key
+
+    @functools.cached_property
+    def rule(self) -> AbstractRule:
+        """The rule, made with its defaults where a class was given."""
+        return self.given() if isinstance(self.given, type) else self.given
+
+    @functools.cached_property
+    def path(self) -> Path | None:
+        """The file of the rule's class; None where it has none (an interactive session)."""
+        try:
+            return Path(inspect.getfile(self.kind))
+        except (TypeError, OSError):
+            return None
+
+    # Problems
+
+    def problem(
+        self,
+        case: Case,
+        *,
+        dtype: Any = jnp.float64,
+        dropout: float = 0.0,
+        size: int = BATCH,
+        keys: Key | None = None,
+    ) -> Problem:
+        """A network of this kind with the rule's state and a batch; `keys` decides them all."""
+        model_key, rule_key, data_key, key = jr.split(self.key if keys is None else keys, 4)
+        shape = self.rule.input_shape(case.shape, CLASSES)
+        model = cast(case.build(shape, dropout=dropout, key=model_key), dtype)
+        state = self.rule.init(model, key=rule_key)
+        x, y = examples(case.shape, size, dtype, key=data_key)
+        return Problem(model, state, x, y, key)
+
+    def step(self, problem: Problem, **signals: Any) -> Step:
+        """One call of `updates`."""
+        model, state, x, y, key = problem
+        signals = {"learning_rate": jnp.asarray(0.1), **signals}
+        return Step(*self.rule.updates(model, state, x, y, key=key, **signals))
+
+    def shapes(self, case: Case, *, dtype: Any = jnp.float64) -> tuple[Problem, Step, Step]:
+        """A problem and two steps on it, one after the other, as shapes: nothing is computed."""
+
+        def two(key: Key) -> tuple[Problem, Step, Step]:
+            problem = self.problem(case, dtype=dtype, keys=key)
+            first = self.step(problem)
+            return problem, first, self.step(problem._replace(state=first.state))
+
+        return eqx.filter_eval_shape(two, self.key)
+
+    # What several checks share
+
+    @functools.cached_property
+    def dense(self) -> Case:
+        """The dense network that the rule supports.
+
+        Raises the rule's `UsageError` where it refuses all of them.
+        """
+        for case in DENSE[:-1]:
+            try:
+                eqx.filter_eval_shape(lambda key, own=case: self.problem(own, keys=key), self.key)
+                self._step_of(case)
+                return case
+            except UsageError:
+                continue
+        return DENSE[-1]
+
+    def _step_of(self, case: Case) -> None:
+        self.step(self.problem(case))
+
+    @functools.cached_property
+    def cases(self) -> tuple[list[Case], dict[str, str]]:
+        """The networks that the rule supports, and why it refuses the others."""
+        supported, refused = [self.dense], {}
+        for case in IMAGES:
+            try:
+                self.shapes(case)
+                supported.append(case)
+            except UsageError as error:
+                refused[case.name] = str(error)
+        return supported, refused
+
+    @functools.cached_property
+    def plain(self) -> Problem:
+        """The dense network without dropout."""
+        return self.problem(self.dense)
+
+    @functools.cached_property
+    def first(self) -> Step:
+        """A step on `plain`, not compiled."""
+        return self.step(self.plain)
+
+    @functools.cached_property
+    def draws(self) -> bool:
+        """Does the rule draw random numbers of its own, so that its updates vary with the key?"""
+        other = self.plain._replace(key=jr.fold_in(self.plain.key, 1))
+        return difference(self.step(other).updates, self.first.updates) > 1e-9
+
+
+def difference(a: Any, b: Any) -> float:
+    """Largest difference of two trees' leaves, relative to the largest entry of that leaf of `b`
+    (or to 1e-12 of the largest of all, where that leaf is nearly zero)."""
+    pairs = list(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    largest = max((_size(leaf) for _, leaf in pairs), default=0.0)
+    floor = 1e-12 * largest or 1e-300
+    return max((_size(p - q) / max(_size(q), floor) for p, q in pairs), default=0.0)
+
+
+def _size(leaf: Any) -> float:
+    if not eqx.is_inexact_array(leaf):
+        leaf = jnp.asarray(leaf).astype(float)
+    largest = float(jnp.abs(leaf).max()) if leaf.size else 0.0
+    return largest if largest == largest else float("inf")

@@ -19,8 +19,10 @@ def to_float64(tree: Any) -> Any:
     )
 
 
+@eqx.filter_jit
 def network(kind: str, *, key: jax.Array, **options: Any) -> Any:
-    """A small float64 network: `dense` (three layers) or `conv` (two convolutions, pools, dense)."""
+    """A small float64 network: `dense` (three layers) or `conv` (two convolutions with pools, one
+    dense layer)."""
     if kind == "dense":
         options = {"hidden": (7, 6), "activation": "tanh", **options}
         return to_float64(mlp((5,), CLASSES, key=key, **options))
@@ -37,6 +39,7 @@ def batch(kind: str, size: int = 6, *, key: jax.Array) -> tuple[jax.Array, jax.A
     return x, y
 
 
+@eqx.filter_jit
 def deep_network(kind: str, *, key: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
     """A float64 `lenet` or `resnet20` of three blocks, small, with inputs and targets."""
     model_key, x_key = jr.split(key)
@@ -46,6 +49,12 @@ def deep_network(kind: str, *, key: jax.Array) -> tuple[Any, jax.Array, jax.Arra
         model = resnet20((8, 8, 1), CLASSES, blocks=1, activation="tanh", key=model_key)
     x = jr.normal(x_key, (3, *model.input_shape), jnp.float64)
     return to_float64(model), x, jnp.eye(3, CLASSES, dtype=jnp.float64)
+
+
+@eqx.filter_jit
+def trace(model: Any, x: jax.Array, **options: Any) -> Any:
+    """`model.trace`, compiled."""
+    return model.trace(x, **options)
 
 
 @eqx.filter_jit
@@ -68,7 +77,7 @@ def gradient(model: Any, loss: Any, x: jax.Array, y: jax.Array, *, key: jax.Arra
         trace = eqx.combine(own, model).trace(x, key=key)
         return loss.value(trace.output, y)
 
-    return jax.grad(objective)(weights(model))
+    return jax.jit(jax.grad(objective))(weights(model))
 
 
 def assert_close(actual: Any, expected: Any, tolerance: float) -> None:

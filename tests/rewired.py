@@ -1,5 +1,5 @@
-"""An oracle for rules that teach layers otherwise than by the gradient: automatic differentiation of
-a network whose layers are cut apart and joined again by other weights.
+"""An oracle for rules that teach layers otherwise than by the gradient: automatic differentiation
+of a network whose layers are cut apart and joined again by other weights.
 
 Every plastic layer's input is held constant, so that nothing flows back through W; what should
 flow instead is added as a term whose value does not matter and whose derivative is the signal.
@@ -82,7 +82,7 @@ def cut_gradient(
     signals: Callable[[jax.Array], list[jax.Array]],
     key: jax.Array,
 ) -> Any:
-    """Updates under one signal a hidden layer at its activity: `signals(error)`, in forward order."""
+    """Updates under one signal a hidden layer, at its activity: `signals(error)`."""
 
     def objective(own: Any) -> jax.Array:
         cut = lambda layer, pre: linear(layer, HELD(pre), layer.weight)  # noqa: E731

@@ -30,7 +30,7 @@ class Slowness(NamedTuple):
 
 
 def slowness(
-    accuracy: Values, classes: int, epochs: int = 60, *, best: float | None = None
+    accuracy: Values, classes: int, epochs: int = 60, *, best: float | int | None = None
 ) -> Slowness:
     """s of the least-squares fit acc(n) = best n / (s + n) over the first `epochs` epochs.
 
@@ -47,12 +47,11 @@ def slowness(
     if classes < 2:
         raise UsageError(f"classes={classes}: a learning curve needs at least 2")
     whole = np.concatenate([[1 / classes], curve])
-    top = float(whole.max()) if best is None else best
+    top = float(whole.max() if best is None else best)
     n = np.arange(1, len(curve) + 1)
     fit = least_squares(
         lambda s: top * n / (s + n) - curve,
         x0=[0.5],
-        jac=lambda s: (-top * n / (s + n) ** 2)[:, None],
         bounds=(0, np.inf),
         xtol=1e-12,
         ftol=1e-12,
@@ -61,7 +60,7 @@ def slowness(
     return Slowness(float(fit.x[0]), top, _meaningful(whole))
 
 
-def epochs_to(accuracy: Values, target: float) -> int | None:
+def epochs_to(accuracy: Values, target: float | int) -> int | None:
     """The first epoch (counted from 1) whose accuracy reaches `target`; None if none does."""
     reached = np.flatnonzero(_finite(accuracy) >= target)
     return int(reached[0]) + 1 if reached.size else None

@@ -34,7 +34,7 @@ class Robustness:
 def robustness(
     rates: Sequence[float | int] | np.ndarray,
     accuracy: Sequence[Sequence[float | None]] | np.ndarray,
-    within: float = WITHIN,
+    within: float | int = WITHIN,
 ) -> Robustness:
     """Best rate, width and divergence of `accuracy` [rates, seeds] over ascending `rates`.
 
@@ -73,7 +73,12 @@ def _reach(x: np.ndarray, means: np.ndarray, floor: float) -> tuple[float, bool]
 
 def _checked(rates: object, accuracy: object) -> tuple[np.ndarray, np.ndarray]:
     values, table = np.asarray(rates, np.float64), np.asarray(accuracy, np.float64)
-    if values.ndim != 1 or not values.size or not (values > 0).all() or (np.diff(values) <= 0).any():
+    if (
+        values.ndim != 1
+        or not values.size
+        or not (values > 0).all()
+        or (np.diff(values) <= 0).any()
+    ):
         raise UsageError(f"rates {values.tolist()}: they must be positive and ascend")
     if table.ndim != 2 or len(table) != len(values) or not table.shape[1]:
         raise UsageError(

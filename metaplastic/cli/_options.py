@@ -53,8 +53,9 @@ def parse(argv: list[str], options_type: type[Options], *, command: str, about: 
             raise UsageError(f"unknown option {token!r}: {_nearest_option(token, known)}")
     argv = _config_tokens(argv, known) + argv
     options = _tyro(argv, options_type, command, about)
-    if getattr(options, "seeds", 1) < 1:
-        raise UsageError(f"--seeds {getattr(options, 'seeds')}: at least 1 is needed")  # noqa: B009
+    seeds = getattr(options, "seeds", None)
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds {seeds}: at least 1 is needed")
     if getattr(options, "json", False):
         _output.reserve_stdout()
     return options

@@ -16,16 +16,6 @@ from metaplastic._errors import UsageError, unknown
 from metaplastic.cli import _options, _output
 
 _ALIASES = {"data": "datasets"}
-_COLUMNS = {
-    "weight_transport": "weight transport",
-    "nonlocal_signal": "non-local signal",
-    "backward_sweep": "backward sweep",
-    "frozen_activity": "frozen activity",
-    "update_locked": "update locked",
-    "stored_state": "stored state",
-    "needs_slope": "needs slope",
-    "forward_passes": "passes",
-}
 
 
 def main(argv: list[str]) -> int:
@@ -75,24 +65,8 @@ def _print_kind(kind: str, rows: list[dict[str, Any]], *, properties: bool) -> N
 
 
 def _print_properties(rows: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from metaplastic._properties import Properties
+    from metaplastic.report.tables import properties_of
 
-    title = "what a synapse needs under each rule (fewer is better)"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("rule", no_wrap=True)
-    for column in _COLUMNS.values():
-        table.add_column(column, min_width=max(map(len, column.split())))
-    for row in rows:
-        values = row.get("properties") or {}
-        table.add_row(row["name"], *(_cell(values.get(field, "?")) for field in _COLUMNS))
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value) or "no"
+    known = {row["name"]: row.get("properties") for row in rows}
+    properties_of({name: Properties(**own) if own else None for name, own in known.items()}).print()

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from .._errors import UsageError
 from ._banded import Banded
+from ._pooling import average_pool as average_pool, max_pool as max_pool
 
 Formulation = Literal["native", "banded"]
 
@@ -109,6 +110,8 @@ def _native(x: Array, kernel: Array, stride: int, padding: int) -> Array:
 
 def _band(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> Banded:
     output = output_shape(x[1:3], kernel, stride, padding)
+    if output == (1, 1):  # a dense layer: one step of the whole kernel
+        stride = max(*kernel[:2], stride)
     return Banded((x[1], x[2]), tuple(kernel), output, stride, padding)
 
 

@@ -29,16 +29,15 @@ def _max_pool_jvp(
     winner = jnp.full(y.shape, last, jnp.int8 if last < 128 else jnp.int32)
     for t in range(last - 1, -1, -1):
         winner = jnp.where(views[t] == y, winner.dtype.type(t), winner)
+    zero = jnp.zeros((), dx.dtype)
     if window == stride:
-        tiles = _tiles(dx, window)
         place = jnp.arange(window * window, dtype=winner.dtype).reshape(window, 1, window, 1)
         chosen = winner[:, :, None, :, None] == place
-        return y, jnp.where(chosen, tiles, jnp.zeros((), dx.dtype)).sum((2, 4))
-    chosen = [
-        jnp.where(winner == t, view, jnp.zeros((), dx.dtype))
-        for t, view in enumerate(_views(dx, window, stride))
-    ]
-    return y, functools.reduce(jnp.add, chosen)
+        return y, jnp.where(chosen, _tiles(dx, window), zero).sum((2, 4))
+    views = _views(dx, window, stride)
+    return y, functools.reduce(
+        jnp.add, [jnp.where(winner == t, view, zero) for t, view in enumerate(views)]
+    )
 
 
 def max_pool(

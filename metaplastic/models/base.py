@@ -289,9 +289,10 @@ def layer_shapes(model: AbstractNetwork) -> list[LayerShape]:
             "this network does not know the shape of its input: build it with "
             "Sequential(..., input_shape=(height, width, channels)), as mlp and the others do"
         )
-    layers = plastic_layers(model)
-    x = jnp.zeros((1, *model.input_shape), layers[0].weight.dtype)
-    trace = jax.eval_shape(lambda: model.trace(x, key=jax.random.key(0)))
+    shape, dtype = (1, *model.input_shape), plastic_layers(model)[0].weight.dtype
+    trace = eqx.filter_eval_shape(
+        lambda own: own.trace(jnp.zeros(shape, dtype), key=jax.random.key(0)), model
+    )
     return [LayerShape(own.pre.shape[1:], own.post.shape[1:]) for own in trace.layers]
 
 

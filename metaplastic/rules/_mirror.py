@@ -81,7 +81,8 @@ def mirror_step(
     xi = noise * N(0, 1) less its mean [batch, n_{l-1}],  zeta = f(xi W_l + b_l) * mask,
     B_l <- B_l + rate * (xi^T zeta / batch - decay * B_l)
 
-    `activity` is that of the output layer, whose own nonlinearity belongs to the loss.
+    `activity` is that of the output layer, whose own nonlinearity belongs to the loss; behind a
+    softmax, which ignores what all classes share, B_L settles at W_L less its mean over classes.
     """
     noise_key, mask_key = jr.split(key)
     widths = [weight.shape[0] for weight in weights]

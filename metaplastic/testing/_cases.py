@@ -1,5 +1,7 @@
 """The small networks on which rules are tried, and their data."""
 
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from .._types import Key
 from ..models import (
@@ -88,19 +91,31 @@ IMAGES = (
 )
 
 
-def cast(tree: Any, dtype: Any) -> Any:
-    """The tree with its floating-point arrays in `dtype`."""
-    return jax.tree.map(
-        lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, tree
-    )
+def network(
+    case: Case, shape: tuple[int, ...], dtype: Any, *, dropout: float, seed: int
+) -> AbstractNetwork:
+    """The network with weights from NumPy's generator, for which nothing is compiled.
+
+    One-dimensional arrays are positive, since variances may be among them.
+    """
+    random = np.random.default_rng(seed)
+
+    def fill(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf
+        if len(leaf.shape) < 2:
+            return jnp.asarray(random.uniform(0.2, 0.6, leaf.shape), dtype)
+        deviation = math.prod(leaf.shape[:-1]) ** -0.5
+        return jnp.asarray(deviation * random.standard_normal(leaf.shape), dtype)
+
+    build = functools.partial(case.build, shape, dropout=dropout)
+    return jax.tree.map(fill, eqx.filter_eval_shape(lambda key: build(key=key), jr.key(0)))
 
 
-def examples(
-    shape: tuple[int, ...], size: int, dtype: Any, *, key: Key
-) -> tuple[jax.Array, jax.Array]:
+def examples(case: Case, size: int, dtype: Any, *, seed: int) -> tuple[jax.Array, jax.Array]:
     """Gaussian clusters, one a class, and their one-hot labels; every class is met."""
-    centre_key, noise_key = jr.split(key)
-    centres = 1.5 * jr.normal(centre_key, (CLASSES, *shape))
-    labels = jnp.arange(size) % CLASSES
-    x = centres[labels] + 0.5 * jr.normal(noise_key, (size, *shape))
-    return x.astype(dtype), jax.nn.one_hot(labels, CLASSES, dtype=dtype)
+    random = np.random.default_rng(seed)
+    centres = 1.5 * random.standard_normal((CLASSES, *case.shape))
+    labels = np.arange(size) % CLASSES
+    x = centres[labels] + 0.5 * random.standard_normal((size, *case.shape))
+    return jnp.asarray(x, dtype), jnp.asarray(np.eye(CLASSES)[labels], dtype)

@@ -78,9 +78,7 @@ def run_checks(
     return [find(name) for name in table if name in wanted]
 
 
-def _run(
-    own: Check, subject: Any, find: Callable[[str], Finding], path: Path | None
-) -> Finding:
+def _run(own: Check, subject: Any, find: Callable[[str], Finding], path: Path | None) -> Finding:
     for name in own.needs:
         before = find(name)
         if before.status != "passed":
@@ -102,7 +100,9 @@ def _run(
 def explain(error: BaseException, path: Path | None) -> str:
     """One sentence about an exception that came out of a rule or a network."""
     line = _line(error, path)
-    if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+    if isinstance(
+        error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError
+    ):
         return (
             f"reads a traced value as a Python number, truth or NumPy array{line}, which cannot "
             "be compiled: use jnp functions, jnp.where for `if`, and no float() or .item()"

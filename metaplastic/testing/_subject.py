@@ -12,9 +12,10 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
-from ..models import AbstractNetwork
+from ..models import AbstractNetwork, weights
 from ..rules.base import AbstractRule
-from ._cases import BATCH, CLASSES, DENSE, IMAGES, Case, cast, examples
+from ._cases import BATCH, CLASSES, DENSE, IMAGES, Case, examples, network
+from ._training import EXAMPLES, losses
 
 
 class Problem(NamedTuple):
@@ -35,6 +36,15 @@ class Step(NamedTuple):
     aux: Any
 
 
+class Shapes(NamedTuple):
+    """A problem, its network's weights, and two steps one after the other, as shapes."""
+
+    problem: Problem
+    weights: Any
+    first: Step
+    second: Step
+
+
 class Subject:
     """A rule, the networks that it supports, and the plainest steps on them.
 
@@ -45,6 +55,7 @@ class Subject:
         self.given = rule_or_class
         self.kind = rule_or_class if isinstance(rule_or_class, type) else type(rule_or_class)
         self.key = key
+        self._shapes: dict[tuple[Case, Any], Shapes] = {}
 
     @functools.cached_property
     def rule(self) -> AbstractRule:
@@ -68,15 +79,19 @@ class Subject:
         dtype: Any = jnp.float64,
         dropout: float = 0.0,
         size: int = BATCH,
-        keys: Key | None = None,
+        seed: int = 0,
     ) -> Problem:
-        """A network of this kind with the rule's state and a batch; `keys` decides them all."""
-        model_key, rule_key, data_key, key = jr.split(self.key if keys is None else keys, 4)
+        """A network of this kind with the rule's state and a batch."""
+        model, x, y = self._given(case, dtype, dropout=dropout, size=size, seed=seed)
+        init_key, key = jr.split(jr.fold_in(self.key, seed))
+        return Problem(model, self.rule.init(model, key=init_key), x, y, key)
+
+    def _given(
+        self, case: Case, dtype: Any, *, dropout: float = 0.0, size: int = BATCH, seed: int = 0
+    ) -> tuple[AbstractNetwork, jax.Array, jax.Array]:
         shape = self.rule.input_shape(case.shape, CLASSES)
-        model = cast(case.build(shape, dropout=dropout, key=model_key), dtype)
-        state = self.rule.init(model, key=rule_key)
-        x, y = examples(case.shape, size, dtype, key=data_key)
-        return Problem(model, state, x, y, key)
+        model = network(case, shape, dtype, dropout=dropout, seed=seed)
+        return model, *examples(case, size, dtype, seed=seed)
 
     def step(self, problem: Problem, **signals: Any) -> Step:
         """One call of `updates`."""
@@ -84,15 +99,19 @@ class Subject:
         signals = {"learning_rate": jnp.asarray(0.1), **signals}
         return Step(*self.rule.updates(model, state, x, y, key=key, **signals))
 
-    def shapes(self, case: Case, *, dtype: Any = jnp.float64) -> tuple[Problem, Step, Step]:
-        """A problem and two steps on it, one after the other, as shapes: nothing is computed."""
+    def shapes(self, case: Case, dtype: Any = jnp.float64) -> Shapes:
+        """The shapes of two steps: traced as for a compiler, but nothing is computed."""
+        if (case, dtype) not in self._shapes:
 
-        def two(key: Key) -> tuple[Problem, Step, Step]:
-            problem = self.problem(case, dtype=dtype, keys=key)
-            first = self.step(problem)
-            return problem, first, self.step(problem._replace(state=first.state))
+            def two(model: Any, x: jax.Array, y: jax.Array, key: Key) -> Shapes:
+                problem = Problem(model, self.rule.init(model, key=key), x, y, key)
+                first = self.step(problem)
+                second = self.step(problem._replace(state=first.state))
+                return Shapes(problem, weights(model), first, second)
 
-        return eqx.filter_eval_shape(two, self.key)
+            given = self._given(case, dtype)
+            self._shapes[case, dtype] = eqx.filter_eval_shape(two, *given, self.key)
+        return self._shapes[case, dtype]
 
     # What several checks share
 
@@ -104,15 +123,11 @@ class Subject:
         """
         for case in DENSE[:-1]:
             try:
-                eqx.filter_eval_shape(lambda key, own=case: self.problem(own, keys=key), self.key)
-                self._step_of(case)
+                self.step(self.problem(case))
                 return case
             except UsageError:
                 continue
         return DENSE[-1]
-
-    def _step_of(self, case: Case) -> None:
-        self.step(self.problem(case))
 
     @functools.cached_property
     def cases(self) -> tuple[list[Case], dict[str, str]]:
@@ -137,6 +152,11 @@ class Subject:
         return self.step(self.plain)
 
     @functools.cached_property
+    def losses(self) -> jax.Array:
+        """[2, rates, steps] of training on clusters; the second with the updates' sign turned."""
+        return losses(self.rule, self.problem(self.dense, size=EXAMPLES))
+
+    @functools.cached_property
     def draws(self) -> bool:
         """Does the rule draw random numbers of its own, so that its updates vary with the key?"""
         other = self.plain._replace(key=jr.fold_in(self.plain.key, 1))
@@ -145,10 +165,10 @@ class Subject:
 
 def difference(a: Any, b: Any) -> float:
     """Largest difference of two trees' leaves, relative to the largest entry of that leaf of `b`
-    (or to 1e-12 of the largest of all, where that leaf is nearly zero)."""
+    (or to 1e-6 of the largest of all, where that leaf is nearly zero)."""
     pairs = list(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
     largest = max((_size(leaf) for _, leaf in pairs), default=0.0)
-    floor = 1e-12 * largest or 1e-300
+    floor = 1e-6 * largest or 1e-300
     return max((_size(p - q) / max(_size(q), floor) for p, q in pairs), default=0.0)
 
 

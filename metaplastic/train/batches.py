@@ -13,6 +13,7 @@ from .._errors import UsageError
 from .._types import Key
 from ..data import Dataset, split_validation
 from .options import TrainOptions
+from .shuffle import shuffled
 
 
 class Split(eqx.Module):
@@ -47,7 +48,7 @@ class Batches(eqx.Module):
 
     def order(self, epoch: jax.Array, *, key: Key) -> jax.Array:
         """The shuffled order of an epoch's examples, [steps, batch]."""
-        order = jr.permutation(jr.fold_in(key, epoch), len(self.train))
+        order = shuffled(len(self.train), key=jr.fold_in(key, epoch))
         return order[: self.steps_per_epoch * self.batch_size].reshape(-1, self.batch_size)
 
     def inputs(self, x: jax.Array) -> jax.Array:

@@ -4,9 +4,9 @@ Nothing here imports JAX, so that a command can read the options before it pays 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
-from .._errors import UsageError
+from .._errors import UsageError, nearest
 
 OptimiserName = Literal["momentum", "nesterov", "sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["constant", "step", "cosine", "linear"]
@@ -76,6 +76,11 @@ class TrainOptions:
 
     def check(self) -> None:
         """Raise `UsageError` for a value that cannot work."""
+        for name, hint in get_type_hints(TrainOptions).items():
+            value, choices = getattr(self, name), _choices(hint)
+            if choices and value is not None and value not in choices:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {value}: {nearest(str(value), choices)}")
         positive = {
             "epochs": self.epochs,
             "batch-size": self.batch_size,
@@ -105,3 +110,9 @@ class TrainOptions:
             )
         if self.select == "best" and self.average_last > 1:
             raise UsageError("--average-last goes with --select last, not with best")
+
+
+def _choices(hint: object) -> list[str]:
+    """The words of a `Literal`, or of one that may be None."""
+    parts = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+    return [word for part in parts for word in get_args(part)]

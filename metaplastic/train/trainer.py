@@ -5,6 +5,8 @@ chunks. The same state, step and options always give the same numbers, however t
 divided into chunks, so that a resumed run ends where an uninterrupted one does.
 """
 
+import copy
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +55,7 @@ class ChunkMetrics(eqx.Module):
 
 
 class Trainer:
-    """Compiled functions of one training run; pure in their arguments."""
+    """Compiled functions of one training run; pure in their arguments, the data among them."""
 
     def __init__(self, rule: AbstractRule, dataset: Dataset, options: TrainOptions):
         options.check()
@@ -66,14 +68,16 @@ class Trainer:
         self._optimiser = make_optimiser(options)
         self._schedule = make_schedule(options, self.steps_per_epoch)
         model = eqx.filter_eval_shape(self._build, jr.key(0))
-        self._static = eqx.partition(model, _is_array)[1]
+        self.static = eqx.partition(model, _is_array)[1]
         self.work = self._work(model)
         self.loop = self._decide_loop()
         self.chunk_steps = self._decide_chunk()
-        self.start = jax.jit(self._start)
-        self.chunk = jax.jit(self._chunk, static_argnames="length")
-        self.scores = jax.jit(self._scores)
-        self.alignment = jax.jit(self._alignment)
+        # It runs once, and the code that draws random numbers takes long to optimise.
+        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+        self.start = jax.jit(self._start, compiler_options=quick)
+        self._jit_chunk = jax.jit(self._chunk, static_argnames="length")
+        self._jit_scores = jax.jit(self._scores)
+        self._jit_alignment = jax.jit(self._alignment)
         self.angles = jax.jit(self._angles)
 
     @property
@@ -83,6 +87,20 @@ class Trainer:
     @property
     def steps(self) -> int:
         return self.options.epochs * self.steps_per_epoch
+
+    def on(self, dataset: Dataset) -> "Trainer":
+        """This trainer for other examples of the same shapes; nothing is compiled again.
+
+        Raises `ValueError` where shape, classes or number of the examples differ.
+        """
+        other = copy.copy(self)
+        other.batches = make_batches(dataset, self.options, seed=0)
+        if _shapes(other.batches) != _shapes(self.batches):
+            raise ValueError(
+                f"{dataset.name} differs in its shapes from the data that this trainer was made "
+                "for: make a new Trainer"
+            )
+        return other
 
     # Set-up
 
@@ -134,30 +152,38 @@ class Trainer:
 
     def model(self, replica: Replica) -> Any:
         """The network of one replica (no leading axis)."""
-        return eqx.combine(replica.model, self._static)
+        return eqx.combine(replica.model, self.static)
 
     # Training
 
-    def _chunk(
+    def chunk(
         self, state: Replica, step: jax.Array, *, length: int
     ) -> tuple[Replica, ChunkMetrics]:
         """`length` steps from `step` on; they must lie within one epoch."""
+        return self._jit_chunk(self.batches, state, step, length=length)
+
+    def _chunk(
+        self, batches: Batches, state: Replica, step: jax.Array, *, length: int
+    ) -> tuple[Replica, ChunkMetrics]:
         epoch, first = step // self.steps_per_epoch, step % self.steps_per_epoch
 
         def one(replica: Replica) -> tuple[Replica, ChunkMetrics]:
-            order = self.batches.order(epoch, key=jr.fold_in(replica.key, 0))
+            order = batches.order(epoch, key=jr.fold_in(replica.key, 0))
             order = jax.lax.dynamic_slice_in_dim(order, first, length)
             steps = step + jnp.arange(length)
-            replica, (loss, accuracy) = jax.lax.scan(self._step, replica, (order, steps))
+            advance = functools.partial(self._step, batches)
+            replica, (loss, accuracy) = jax.lax.scan(advance, replica, (order, steps))
             return replica, ChunkMetrics(loss, accuracy, _finite(replica.model))
 
         return self._replicas(one, state)
 
-    def _step(self, replica: Replica, xs: Any) -> tuple[Replica, tuple[jax.Array, jax.Array]]:
+    def _step(
+        self, batches: Batches, replica: Replica, xs: Any
+    ) -> tuple[Replica, tuple[jax.Array, jax.Array]]:
         indices, step = xs
         key = jr.fold_in(jr.fold_in(replica.key, 1), step)
         batch_key, rule_key = jr.split(key)
-        x, y = self.batches.batch(indices, key=batch_key)
+        x, y = batches.batch(indices, key=batch_key)
         rate = replica.rate * self._schedule(step)
         before = self.model(replica)
         updates, rule_state, aux = self.rule.updates(
@@ -175,11 +201,18 @@ class Trainer:
 
     # Evaluation
 
-    def _scores(self, state: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
+    def scores(self, state: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
         """`(accuracy, mean loss)` on a split, [replicas] each."""
-        return self._replicas(lambda replica: self._score(replica, split), state)
+        return self._jit_scores(self.batches, state, split)
 
-    def _score(self, replica: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
+    def _scores(
+        self, batches: Batches, state: Replica, split: Split
+    ) -> tuple[jax.Array, jax.Array]:
+        return self._replicas(lambda replica: self._score(batches, replica, split), state)
+
+    def _score(
+        self, batches: Batches, replica: Replica, split: Split
+    ) -> tuple[jax.Array, jax.Array]:
         model, size = self.model(replica), len(split)
         pieces = -(-size // 500)
         width = -(-size // pieces)
@@ -189,9 +222,9 @@ class Trainer:
 
         def piece(index: jax.Array) -> tuple[jax.Array, jax.Array]:
             x, labels = split.x[index % size], split.y[index % size]
-            output = self.rule.predict(model, replica.rule, self.batches.inputs(x))
+            output = self.rule.predict(model, replica.rule, batches.inputs(x))
             correct = output.argmax(-1) == labels
-            losses = loss.per_example(output, self.batches.targets(labels))
+            losses = loss.per_example(output, batches.targets(labels))
             real = index < size
             return jnp.where(real, correct, False).sum(), jnp.where(real, losses, 0).sum()
 
@@ -200,8 +233,11 @@ class Trainer:
 
     # Analysis
 
-    def _alignment(self, state: Replica, step: jax.Array) -> jax.Array:
+    def alignment(self, state: Replica, step: jax.Array) -> jax.Array:
         """Angle in degrees of each layer's update to backpropagation's, [replicas, layers]."""
+        return self._jit_alignment(self.batches, state, step)
+
+    def _alignment(self, batches: Batches, state: Replica, step: jax.Array) -> jax.Array:
         from ..analysis.alignment import update_angles
 
         oracle = Backprop(loss=self.rule.loss)
@@ -212,8 +248,8 @@ class Trainer:
 
             def angles(index: jax.Array) -> jax.Array:
                 key = jr.fold_in(jr.fold_in(jr.fold_in(replica.key, 2), step), index)
-                order = jr.choice(key, len(self.batches.train), (self.batches.batch_size,))
-                x, y = self.batches.batch(order, key=key)
+                order = jr.choice(key, len(batches.train), (batches.batch_size,))
+                x, y = batches.batch(order, key=key)
                 return update_angles(
                     self.rule, oracle, model, replica.rule, x, y, key=key, learning_rate=rate
                 )
@@ -227,6 +263,11 @@ class Trainer:
         return self._replicas(
             lambda replica: self.rule.angles(self.model(replica), replica.rule), state
         )
+
+
+def _shapes(batches: Batches) -> Any:
+    """Structure and shapes of batches: two that agree in them run the same programs."""
+    return jax.tree.structure(batches), [(a.shape, a.dtype) for a in jax.tree.leaves(batches)]
 
 
 def _input_shape(trainer: Trainer) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ def test_rules_have_the_table_of_their_properties(capsys):
     assert main(["list", "rules"]) == 0
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines() if line.strip().startswith("backprop ")]
-    assert lines[1][:2] == ["backprop", "yes"]
+    assert lines[1][:3] == ["backprop", "no", "chain"]
     assert "transport" in shown
 
 

@@ -8,7 +8,6 @@ import pytest
 def quick_compilation():
     """Leave out the compiler passes that only make programs faster."""
     name = "jax_disable_most_optimizations"
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update(name, True)
     yield
-    jax.config.update(name, before)
+    jax.config.update(name, False)

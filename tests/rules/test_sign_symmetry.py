@@ -118,7 +118,8 @@ def test_constrained_weights_keep_their_norms(constrained, x64, getkey):
         updates, state, _ = update(rule, model, state, x, y, key=getkey())
         stepped = optax.apply_updates(model, jax.tree.map(lambda leaf: -0.5 * leaf, updates))
         model, state = rule.after_step(model, stepped, state)
-        biases = [(a.bias, b.bias) for a, b in zip(*map(plastic_layers, (model, stepped)))]
+        pairs = zip(plastic_layers(model), plastic_layers(stepped), strict=True)
+        biases = [(a.bias, b.bias) for a, b in pairs]
     after = [jnp.linalg.norm(layer.weight.ravel()) for layer in plastic_layers(model)]
     assert jnp.allclose(jnp.array(after), jnp.array(norms), rtol=1e-13) == constrained
     assert all((a == b).all() for a, b in biases)
@@ -141,4 +142,4 @@ def test_clip_bounds_the_update_and_nothing_else(x64, getkey):
     oracle = jax.tree.map(lambda leaf: jnp.maximum(jnp.minimum(leaf, limit), -limit), free)
     assert_close(clipped, oracle, 0)
     inside = [float((jnp.abs(leaf) < limit).mean()) for leaf in jax.tree.leaves(free)]
-    assert 0 < min(inside) and max(inside) < 1
+    assert min(inside) > 0 and max(inside) < 1

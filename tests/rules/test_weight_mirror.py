@@ -5,7 +5,7 @@ from helpers import assert_close, batch, forward_weights, gradient, network, upd
 
 from metaplastic._errors import UsageError
 from metaplastic.losses import LOSSES
-from metaplastic.models import Conv, Sequential, mlp, plastic_layers
+from metaplastic.models import Conv, GlobalAveragePool, Sequential, mlp, plastic_layers
 from metaplastic.rules.backprop import Backprop
 from metaplastic.rules.weight_mirror import WeightMirror
 
@@ -80,10 +80,10 @@ def test_relu_mirrors_half_of_the_weight(getkey):
 
 
 def test_convolution_is_mirrored_whole(getkey):
-    key = getkey()
     model = Sequential(
-        Conv(2, 3, 3, activation="relu", key=key),
+        Conv(2, 3, 3, key=getkey()),
         Conv(3, 4, 3, activation="identity", stride=2, bias=True, key=getkey()),
+        GlobalAveragePool(),
         input_shape=(17, 15, 2),
     )
     w, b = mirror(

@@ -1,0 +1,254 @@
+"""scikit-learn's classifier on top of the trainer: any rule in a pipeline or a grid search."""
+
+import dataclasses
+import functools
+import operator
+import re
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from . import _registry
+from ._errors import DivergedError, UsageError, nearest, require_extra
+from .data import Dataset
+from .rules.base import AbstractRule
+from .train import Trainer, TrainOptions, fit
+from .train.trainer import Replica
+
+require_extra("sklearn", "sklearn")
+
+from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
+from sklearn.utils import check_random_state, column_or_1d  # noqa: E402
+from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
+from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
+
+_TRAIN_OPTIONS = ("hidden", "activation", "bias", "dropout", "epochs", "batch_size", "lr")
+_TRAIN_OPTIONS += ("optimiser", "momentum", "weight_decay", "clip", "schedule")
+_FEWEST, _MOST = 256, 4096
+"""Examples that one call of a compiled prediction takes: powers of two between these."""
+
+
+class PlasticClassifier(ClassifierMixin, BaseEstimator):
+    """A multilayer perceptron that learns by a local rule.
+
+    h_l = f(h_{l-1} W_l + b_l), with W_l and b_l changed by the rule's updates.
+
+    **Arguments:** `rule` is a name (`metaplastic list rules`), a `path.py:Name`, a rule's class or
+    a rule; `rule_options` are fields of it, `{"feedback_scale": 0.2}`. `hidden` are the widths of
+    the hidden layers. `standardise` brings every feature to zero mean and unit variance, as seen in
+    training. `batch_size` is at most the number of examples (`batch_size_` is what was used);
+    what is left over of an epoch's shuffled order is skipped. `random_state` decides every random
+    number. The others are the options of `metaplastic train`.
+
+    **Attributes:** `classes_`, `n_features_in_`, `feature_names_in_`, `batch_size_`; `loss_curve_`,
+    the mean loss of every epoch; `weights_`, the arrays of the trained network; `rule_state_`,
+    those that the rule carries (feedback weights).
+
+    `fit` raises `UsageError` (a ValueError) for an argument that cannot work and `DivergedError`
+    where the loss or a weight is not finite.
+
+    >>> from metaplastic.data import load
+    >>> digits = load("digits")
+    >>> x = digits.x_train.reshape(len(digits.x_train), -1)
+    >>> own = PlasticClassifier("pepita", hidden=(32,), epochs=3, random_state=0)
+    >>> own.fit(x, digits.y_train).predict_proba(x[:5]).shape
+    (5, 10)
+    """
+
+    def __init__(
+        self,
+        rule: Any = "feedback_alignment",
+        *,
+        rule_options: dict[str, Any] | None = None,
+        hidden: Any = (100,),
+        activation: str = "relu",
+        bias: bool = True,
+        dropout: float = 0.0,
+        epochs: int = 50,
+        batch_size: int = 32,
+        lr: float = 0.02,
+        optimiser: str = "momentum",
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+        schedule: str = "constant",
+        standardise: bool = True,
+        random_state: Any = None,
+    ):
+        self.rule = rule
+        self.rule_options = rule_options
+        self.hidden = hidden
+        self.activation = activation
+        self.bias = bias
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimiser = optimiser
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.schedule = schedule
+        self.standardise = standardise
+        self.random_state = random_state
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> "PlasticClassifier":
+        """Train on `X` [n, features] and the labels `y` [n], of any type; from scratch always."""
+        X, y = validate_data(self, X, y, dtype=np.float64)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise UsageError(
+                f"y holds one class only ({self.classes_[0]!r}): a classifier needs at least two"
+            )
+        self._fit_inputs(X)
+        self._examples = len(labels)
+        self.batch_size_ = min(self.batch_size, len(labels))
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        trainer = self._program().trainer.on(_dataset(self._inputs(X), labels, self.classes_))
+        outcome = fit(trainer, [seed], [self.lr], raise_divergence=False)
+        for own in outcome.diverged.values():
+            raise DivergedError(
+                f"PlasticClassifier diverged at step {own.step}: {own.what} is {own.value} at "
+                f"lr={self.lr:g}; try a rate ten times smaller, or clip=1"
+            )
+        self.loss_curve_ = [r["loss"][0] for r in outcome.records if r["epoch"] > 0]
+        self.weights_ = _arrays(outcome.state.model)
+        self.rule_state_ = _arrays(outcome.state.rule)
+        return self
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """The most likely class of each example, [n]."""
+        scores = self._scores(X)  # first: it says so where there has been no fit
+        return self.classes_[scores.argmax(1)]
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Probabilities [n, classes]: softmax of the scores, or, for a rule whose loss is the
+        binary cross-entropy, their sigmoids divided by the sum."""
+        scores = self._scores(X)
+        if _rule(self.rule, self.rule_options).loss == "binary_cross_entropy":
+            scores = -np.logaddexp(0, -scores)
+        likely = np.exp(scores - scores.max(1, keepdims=True))
+        return likely / likely.sum(1, keepdims=True)
+
+    def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Scores of the classes, [n, classes]; of the second over the first, [n], for two."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def _fit_inputs(self, X: npt.NDArray[Any]) -> None:
+        """Mean and spread of the features; a feature that never varies stays at zero."""
+        spread = X.std(0)
+        self._mean = X.mean(0) if self.standardise else np.zeros(X.shape[1])
+        self._spread = np.where((spread > 0) & self.standardise, spread, 1.0)
+
+    def _inputs(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return ((X - self._mean) / self._spread).astype(np.float32)
+
+    def _scores(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Scores [n, classes]; blocks of few sizes go through the network, so that few programs
+        are compiled."""
+        check_is_fitted(self)
+        X = self._inputs(validate_data(self, X, dtype=np.float64, reset=False))
+        program, found = self._program(), []
+        for first in range(0, len(X), _MOST):
+            block = X[first : first + _MOST]
+            rows = max(_FEWEST, 1 << (len(block) - 1).bit_length())
+            padded = np.pad(block, ((0, rows - len(block)), (0, 0)))
+            scores = program.predict(self.weights_, self.rule_state_, padded)
+            found.append(np.asarray(scores, np.float64)[: len(block)])
+        return np.concatenate(found)
+
+    def _program(self) -> "_Program":
+        """What is compiled for these parameters and shapes; kept for the next that are the same."""
+        rule = _rule(self.rule, self.rule_options)
+        given = {name: getattr(self, name) for name in _TRAIN_OPTIONS}
+        given |= {"hidden": _widths(self.hidden), "batch_size": self.batch_size_}
+        shape = self._examples, self.n_features_in_, len(self.classes_)
+        try:
+            TrainOptions(**given).check()
+            given["lr"] = 1.0  # the rate is an argument of what is compiled
+            key = rule, tuple(given.items()), shape
+            try:
+                return _kept_program(*key)
+            except TypeError:  # a rule that holds arrays has no hash
+                return _Program(*key)
+        except UsageError as error:
+            message = re.sub(r"--([a-z-]+)", lambda m: m[1].replace("-", "_"), str(error))
+            raise UsageError(message) from error
+
+
+class _Program:
+    """The compiled functions for data of one shape `(examples, features, classes)`."""
+
+    def __init__(
+        self, rule: AbstractRule, options: tuple[tuple[str, Any], ...], shape: tuple[int, int, int]
+    ):
+        examples, features, classes = shape
+        x, y = np.zeros((examples, features), np.float32), np.arange(examples) % classes
+        own = TrainOptions(**dict(options), alignment=False)
+        self.trainer = Trainer(rule, _dataset(x, y, np.arange(classes)), own)
+        # Shapes are enough for `on`: the examples of an earlier fit are not kept.
+        self.trainer.batches = jax.eval_shape(lambda: self.trainer.batches)
+        keys, rates = jax.random.split(jax.random.key(0), 1), jnp.ones(1)
+        state: Replica = jax.eval_shape(self.trainer.start, keys, rates)
+        self._structure = jax.tree.structure((state.model, state.rule))
+        self.predict = jax.jit(self._predict)
+
+    def _predict(self, weights: list[Any], rule_state: list[Any], x: jax.Array) -> jax.Array:
+        model, state = jax.tree.unflatten(self._structure, weights + rule_state)
+        network = eqx.combine(model, self.trainer.static)
+        return self.trainer.rule.predict(network, state, x)
+
+
+@functools.lru_cache(maxsize=32)
+def _kept_program(*parts: Any) -> _Program:
+    return _Program(*parts)
+
+
+def _dataset(x: npt.NDArray[Any], labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Dataset:
+    """The training examples; one of them stands for the test set, which is not looked at."""
+    return Dataset(
+        name="X",
+        x_train=x,
+        y_train=labels,
+        x_test=x[:1],
+        y_test=labels[:1],
+        classes=len(classes),
+        scale=1.0,
+        source="fit",
+        licence="",
+    )
+
+
+def _arrays(tree: Any) -> list[npt.NDArray[Any]]:
+    """The leaves of the one replica; NumPy's arrays go through any pickle and copy."""
+    return [np.asarray(leaf[0]) for leaf in jax.tree.leaves(tree)]
+
+
+def _widths(hidden: Any) -> tuple[int, ...]:
+    try:
+        return tuple(map(operator.index, hidden if np.iterable(hidden) else (hidden,)))
+    except TypeError as error:
+        raise UsageError(f"hidden={hidden!r}: give the widths as integers, (100,) say") from error
+
+
+def _rule(rule: Any, options: dict[str, Any] | None) -> AbstractRule:
+    """The rule of a name, a class or a rule, with its fields changed by `options`."""
+    options = options or {}
+    if isinstance(rule, str):
+        rule = _registry.load("rules", rule)
+    if (isinstance(rule, type) and not issubclass(rule, AbstractRule)) or not isinstance(
+        rule, type | AbstractRule
+    ):
+        raise UsageError(f"rule={rule!r}: give a name, a path.py:Name, a rule's class or a rule")
+    fields = [f.name for f in dataclasses.fields(rule) if f.init]
+    for name in options:
+        if name not in fields:
+            raise UsageError(f"rule_options: unknown field {name!r}: {nearest(name, fields)}")
+    return rule(**options) if isinstance(rule, type) else dataclasses.replace(rule, **options)

@@ -1,0 +1,57 @@
+"""Every rule of the registry keeps the promises of a rule; a new file is tested with no edit."""
+
+import pytest
+
+from metaplastic import _registry
+from metaplastic.models import Sequential, mlp, pepita_conv, resnet20
+from metaplastic.rules.direct_feedback_alignment import DirectFeedbackAlignment
+from metaplastic.rules.forward_forward import ForwardForward
+from metaplastic.rules.pepita import Pepita
+from metaplastic.rules.sign_symmetry import SignSymmetry
+from metaplastic.testing import assert_conforms, check_model, check_rule
+
+
+@pytest.mark.parametrize("name", _registry.names("rules"))
+def test_rule(name):
+    assert_conforms(_registry.load("rules", name))
+
+
+# Modes whose steps differ from the default's; what they share with it is tested above.
+_STEP = ("structure", "state", "dtype", "key", "jit", "scan", "batch-mean", "learns")
+_MODES = {
+    "pepita hebbian": Pepita(mode="hebbian"),
+    "pepita mirrored": Pepita(mirror=True),
+    "direct feedback of the kernel's shape": DirectFeedbackAlignment(feedback="kernel"),
+    "batchwise random magnitudes": SignSymmetry(mode="batchwise"),
+    "linear read-out": ForwardForward(readout="linear"),
+}
+
+
+@pytest.mark.parametrize("mode", _MODES)
+def test_mode_of_a_rule(mode):
+    assert_conforms(_MODES[mode], only=_STEP)
+
+
+def test_every_rule_supports_images():
+    """A refusal counts as conforming, so that a rule could lose convolutions unnoticed."""
+    for name in _registry.names("rules"):
+        (finding,) = check_rule(_registry.load("rules", name), only=["networks"])
+        assert "dense and convolutional" in finding.sentence, name
+        refuses = "declared unsupported: residual" in finding.sentence
+        assert refuses == (name == "forward_forward"), name
+
+
+def networks(key):
+    """A network of each kind."""
+    yield mlp((5,), 3, hidden=(4,), activation="sigmoid", bias=True, key=key)
+    yield mlp((5,), 3, hidden=(4,), dropout=0.5, norm="running", key=key)
+    yield pepita_conv(
+        (7, 6, 2), 3, filters=(2,), kernel=2, activation="tanh", norm="batch", key=key
+    )
+    yield Sequential(resnet20((4, 4, 1), 3, blocks=1, key=key), input_shape=(4, 4, 1))
+
+
+def test_networks(getkey):
+    for model in networks(getkey()):
+        failures = [own for own in check_model(model) if own.status == "failed"]
+        assert not failures

@@ -59,24 +59,25 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
     (5, 10)
     """
 
+    # Any: scikit-learn asks that values are checked in `fit`, not here.
     def __init__(
         self,
         rule: Any = "feedback_alignment",
         *,
-        rule_options: dict[str, Any] | None = None,
+        rule_options: Any = None,
         hidden: Any = (100,),
-        activation: str = "relu",
-        bias: bool = True,
-        dropout: float = 0.0,
-        epochs: int = 50,
-        batch_size: int = 32,
-        lr: float = 0.02,
-        optimiser: str = "momentum",
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        clip: float | None = None,
-        schedule: str = "constant",
-        standardise: bool = True,
+        activation: Any = "relu",
+        bias: Any = True,
+        dropout: Any = 0.0,
+        epochs: Any = 50,
+        batch_size: Any = 32,
+        lr: Any = 0.02,
+        optimiser: Any = "momentum",
+        momentum: Any = 0.9,
+        weight_decay: Any = 0.0,
+        clip: Any = None,
+        schedule: Any = "constant",
+        standardise: Any = True,
         random_state: Any = None,
     ):
         self.rule = rule
@@ -96,7 +97,7 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         self.standardise = standardise
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> "PlasticClassifier":
+    def fit(self, X: Any, y: Any) -> "PlasticClassifier":
         """Train on `X` [n, features] and the labels `y` [n], of any type; from scratch always."""
         X, y = validate_data(self, X, y, dtype=np.float64)
         y = column_or_1d(y, warn=True)
@@ -122,12 +123,12 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         self.rule_state_ = _arrays(outcome.state.rule)
         return self
 
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+    def predict(self, X: Any) -> npt.NDArray[Any]:
         """The most likely class of each example, [n]."""
         scores = self._scores(X)  # first: it says so where there has been no fit
         return self.classes_[scores.argmax(1)]
 
-    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probabilities [n, classes]: softmax of the scores, or, for a rule whose loss is the
         binary cross-entropy, their sigmoids divided by the sum."""
         scores = self._scores(X)
@@ -136,7 +137,7 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         likely = np.exp(scores - scores.max(1, keepdims=True))
         return likely / likely.sum(1, keepdims=True)
 
-    def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
         """Scores of the classes, [n, classes]; of the second over the first, [n], for two."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
@@ -150,7 +151,7 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
     def _inputs(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return ((X - self._mean) / self._spread).astype(np.float32)
 
-    def _scores(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _scores(self, X: Any) -> npt.NDArray[np.float64]:
         """Scores [n, classes]; blocks of few sizes go through the network, so that few programs
         are compiled."""
         check_is_fitted(self)
@@ -171,7 +172,7 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         given |= {"hidden": _widths(self.hidden), "batch_size": self.batch_size_}
         shape = self._examples, self.n_features_in_, len(self.classes_)
         try:
-            TrainOptions(**given).check()
+            _options(given).check()
             given["lr"] = 1.0  # the rate is an argument of what is compiled
             key = rule, tuple(given.items()), shape
             try:
@@ -191,8 +192,8 @@ class _Program:
     ):
         examples, features, classes = shape
         x, y = np.zeros((examples, features), np.float32), np.arange(examples) % classes
-        own = TrainOptions(**dict(options), alignment=False)
-        self.trainer = Trainer(rule, _dataset(x, y, np.arange(classes)), own)
+        dataset = _dataset(x, y, np.arange(classes))
+        self.trainer = Trainer(rule, dataset, _options(dict(options)))
         # Shapes are enough for `on`: the examples of an earlier fit are not kept.
         self.trainer.batches = jax.eval_shape(lambda: self.trainer.batches)
         keys, rates = jax.random.split(jax.random.key(0), 1), jnp.ones(1)
@@ -226,6 +227,13 @@ def _dataset(x: npt.NDArray[Any], labels: npt.NDArray[Any], classes: npt.NDArray
     )
 
 
+def _options(given: dict[str, Any]) -> TrainOptions:
+    """The options with these values, whatever they are: `check` speaks of those that are wrong."""
+    options = TrainOptions(alignment=False)
+    vars(options).update(given)
+    return options
+
+
 def _arrays(tree: Any) -> list[npt.NDArray[Any]]:
     """The leaves of the one replica; NumPy's arrays go through any pickle and copy."""
     return [np.asarray(leaf[0]) for leaf in jax.tree.leaves(tree)]
@@ -243,11 +251,10 @@ def _rule(rule: Any, options: dict[str, Any] | None) -> AbstractRule:
     options = options or {}
     if isinstance(rule, str):
         rule = _registry.load("rules", rule)
-    if (isinstance(rule, type) and not issubclass(rule, AbstractRule)) or not isinstance(
-        rule, type | AbstractRule
-    ):
+    kind = rule if isinstance(rule, type) else type(rule)
+    if not issubclass(kind, AbstractRule):
         raise UsageError(f"rule={rule!r}: give a name, a path.py:Name, a rule's class or a rule")
-    fields = [f.name for f in dataclasses.fields(rule) if f.init]
+    fields = [f.name for f in dataclasses.fields(kind) if f.init]
     for name in options:
         if name not in fields:
             raise UsageError(f"rule_options: unknown field {name!r}: {nearest(name, fields)}")

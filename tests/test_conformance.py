@@ -17,7 +17,7 @@ def test_rule(name):
 
 
 # Modes whose steps differ from the default's; what they share with it is tested above.
-_STEP = ("structure", "state", "dtype", "key", "jit", "scan", "batch-mean", "learns")
+_STEP = ("structure", "state", "dtype", "key", "jit")
 _MODES = {
     "pepita hebbian": Pepita(mode="hebbian"),
     "pepita mirrored": Pepita(mirror=True),

@@ -119,15 +119,14 @@ def test_rule_by_name_class_or_instance(blobs, rule, options):
     assert own.score(x, y) > 0.9
 
 
-def test_own_rule_from_a_file(tmp_path, blobs):
+def test_own_rule_from_a_file(tmp_path, blobs, fitted):
     path = tmp_path / "mine.py"
     path.write_text(
-        '"""Mine."""\nfrom metaplastic.rules.shallow import Shallow\n\n'
-        'class Mine(Shallow):\n    """Mine."""\n    properties = Shallow.properties\n'
+        '"""Mine."""\nfrom metaplastic.rules.feedback_alignment import FeedbackAlignment as Theirs\n'
+        '\n\nclass Mine(Theirs):\n    """Mine."""\n    properties = Theirs.properties\n'
     )
     own = PlasticClassifier(f"{path}:Mine", **QUICK, random_state=0).fit(*blobs)
-    theirs = PlasticClassifier("shallow", **QUICK, random_state=0).fit(*blobs)
-    np.testing.assert_array_equal(own.weights_[0], theirs.weights_[0])
+    np.testing.assert_array_equal(own.weights_[0], fitted.weights_[0])
 
 
 def test_labels_of_any_type_in_a_pipeline_and_a_grid(blobs):
@@ -191,7 +190,7 @@ def test_wrong_arguments_are_named(blobs, options, advice):
 def test_divergence_is_an_error(blobs):
     options = {**QUICK, "lr": 1e30}
     with pytest.raises(DivergedError, match=r"diverged at step \d+: .* at lr=1e\+30; try a rate"):
-        PlasticClassifier("backprop", **options, random_state=0).fit(*blobs)
+        PlasticClassifier(**options, random_state=0).fit(*blobs)
 
 
 def test_missing_scikit_learn_is_one_sentence():

@@ -3,15 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from sphinx.errors import SphinxError
+from sphinx.util import logging
 
 from . import coverage, pages
 
-
-class Undocumented(SphinxError):
-    """A public name is missing from the documentation."""
-
-    category = "All public names must be documented"
+_LOGGER = logging.getLogger(__name__)
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -36,9 +32,12 @@ def write_pages(app: Any) -> None:
 
 
 def check_names(app: Any, env: Any) -> None:
-    """Raise `Undocumented`, with a line for each name, unless all are there."""
-    del app
+    """Fail the build, with a line for each public name that is not documented."""
+    objects = env.domains["py"].objects
+    for own in pages.PACKAGE.public(""):  # a link to `Trainer` means the page that defines it
+        if own.full in objects:
+            objects[own.full] = objects[own.full]._replace(aliased=True)
     names = [*coverage.public_names(pages.PACKAGE), *coverage.members()]
-    problems = coverage.undocumented(names, env.domains["py"].objects)
-    if problems:
-        raise Undocumented("\n" + "\n".join(problems))
+    for problem in coverage.undocumented(names, objects):
+        _LOGGER.error(problem)
+        app.statuscode = 1

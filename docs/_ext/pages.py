@@ -19,7 +19,7 @@ def build(docs: Path) -> dict[str, str]:
     for title, modules in api_groups().items():
         pages[f"api/{title.removeprefix('metaplastic.') or title}.md"] = api_page(title, modules)
     fragments = {
-        "properties": tables.property_table().markdown().partition("\n\n")[2],
+        "properties": property_table(),
         "models": "\n\n".join(map(model_section, _registry.names("models"))),
         "papers": "\n\n".join(map(paper_section, _registry.names("papers"))),
         "datasets": data_table(),
@@ -31,6 +31,13 @@ def build(docs: Path) -> dict[str, str]:
 
 
 # Rules
+
+
+def property_table() -> str:
+    """The table of all rules, whose names lead to their pages."""
+    table = tables.property_table()
+    rows = [[f"{{doc}}`{row[0]} </generated/rules/{row[0]}>`", *row[1:]] for row in table.rows]
+    return render.table(list(table.columns), rows)
 
 
 def rule_page(name: str) -> str:

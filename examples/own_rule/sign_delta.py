@@ -10,7 +10,6 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from metaplastic._properties import Properties
-from metaplastic.models import plastic_layers
 from metaplastic.rules._feedback import draw_feedback
 from metaplastic.rules.base import AbstractRule, aux, send_back, sweep
 

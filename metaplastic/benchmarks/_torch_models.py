@@ -1,6 +1,6 @@
 """The convolutional training steps written by hand in PyTorch, for comparison only.
 
-LeNet and ResNet-20 with feedback alignment (Lillicrap et al. 2016): the input gradient of every
+LeNet and ResNet-20 (He et al. 2016) with feedback alignment (Lillicrap et al. 2016): the input gradient of every
 layer goes through fixed random weights, cross-entropy, SGD with momentum 0.9. Extra `bench`.
 """
 
@@ -22,7 +22,7 @@ def lenet_step_seconds(
 def resnet20_step_seconds(
     batch: int = 128, steps: int = 10, channels: int = 3, threads: int = 2
 ) -> float:
-    """Median seconds of a feedback-alignment step of ResNet-20 (He et al. 2016) on 32 x 32 images."""
+    """Median seconds of a feedback-alignment step of ResNet-20 on 32 x 32 images."""
     return _median_step(_resnet20, batch, steps, channels, threads)
 
 

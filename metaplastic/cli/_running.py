@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from metaplastic._errors import MetaplasticError
+from metaplastic._errors import MetaplasticError, MissingExtraError
 from metaplastic.cli import _output
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
@@ -32,9 +33,23 @@ def run_into(folder: RunFolder, work: Work, show: Show, *, quiet: bool, json: bo
         except MetaplasticError:
             folder.discard_unstarted()
             raise
+        figures = _draw(folder)
     if json:
         _output.emit(result)
     else:
         show(result)
+        for figure in figures:
+            print(f"figure: {figure}")
         print(f"run folder: {folder.path}")
     return 0
+
+
+def _draw(folder: RunFolder) -> list[Path]:
+    """The figures of a run as PNG; without matplotlib a sentence says what to install."""
+    from metaplastic.report.draw import draw
+
+    try:
+        return [path for path in draw(folder) if path.suffix == ".png"]
+    except MissingExtraError as missing:
+        print(f"no figures: {missing}", file=sys.stderr)
+        return []

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 ActivationName = Literal["relu", "tanh", "sigmoid", "identity"]
+"""The names of activation functions."""
 
 
 class Activation(NamedTuple):
@@ -28,3 +29,4 @@ ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": Activation(jax.nn.sigmoid, _sigmoid_slope),
     "identity": Activation(lambda a: a, jnp.ones_like),
 }
+"""Activation functions by name."""

@@ -70,7 +70,7 @@ class Banded:
 
     @functools.cached_property
     def block(self) -> int:
-        """Output columns per matrix row. Work grows as (block + k2 - 1) / k2, so few channels only."""
+        """Output columns per matrix row; work grows as (block + k2 - 1) / k2: few channels only."""
         if self.width is not None:
             return self.width
         fits = [b for b in (2, 4) if self.output[1] % b == 0 and b * self.pre <= 16]

@@ -52,7 +52,7 @@ def correlate(
     padding: int = 0,
     formulation: Formulation | None = None,
 ) -> Float[Array, "k1 k2 pre post"]:
-    """Weight gradient: presynaptic activity times postsynaptic signal, summed over batch and positions."""
+    """Weight gradient: `pre` times `signal`, summed over batch and positions."""
     if _is_native(formulation):
         like = jax.ShapeDtypeStruct(tuple(kernel_shape), x.dtype)
         return jax.linear_transpose(lambda w: _native(x, w, stride, padding), like)(signal)[0]

@@ -17,6 +17,7 @@ from .._types import Key
 InitialiserName = Literal[
     "he_uniform", "he_normal", "xavier_uniform", "xavier_normal", "lecun_normal", "fan_in", "zeros"
 ]
+"""The names of distributions; `standard_deviation` says what each is."""
 INITIALISERS: tuple[str, ...] = InitialiserName.__args__  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from ._batch_norm import batch_norm, batch_norm_back
 
 NormMode = Literal["none", "batch", "running"]
+"""No normalisation, statistics of the batch always, or running averages in evaluation."""
 
 
 class RunningStatistics(eqx.Module):

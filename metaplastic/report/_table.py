@@ -32,11 +32,11 @@ class Table:
         widths = self._widths()
         for i, column in enumerate(self.columns):
             justify = "right" if i in self.right else "left"
-            table.add_column(Text(column), justify=justify, min_width=widths[i])
+            table.add_column(Text(column), justify=justify, width=widths[i])
         for row in self.rows:
             table.add_row(*map(Text, row))
         console = Console(highlight=False)
-        console.width = max(console.width, sum(widths) + 2 * len(widths) + 2)
+        console.width = max(console.width, sum(widths) + 4 * len(widths))  # none is squeezed
         if self.title:
             console.print(Text(self.title, "bold"))
         console.print(table)

@@ -176,7 +176,7 @@ def _other(run: Run, number: int) -> dict[str, Any]:
         scale = f"scale {result.get('scale', '?')}"
         shown.append(tables.reproduction_table(result["rows"], title=scale))
     for name, rows in _by_experiment(result.get("comparison") or ()).items():
-        drawn |= _comparison(rows, None, None, name)
+        drawn |= _comparison(rows, None, rows[0].get("classes"), name)
     return {
         "run": run,
         "tables": shown,

@@ -159,7 +159,8 @@ class ForwardForward(AbstractRule):
         def goodness_of(label: jax.Array) -> jax.Array:
             labels = jnp.broadcast_to(label.astype(x.dtype), (x.shape[0], classes))
             hidden, _ = self._hidden(model, self._labelled(model, x, labels))
-            return sum(goodness(own.post) for own in hidden[min(1, len(hidden) - 1) :])
+            counted = hidden[min(1, len(hidden) - 1) :]
+            return jnp.stack([goodness(own.post) for own in counted]).sum(0)
 
         return jax.lax.map(goodness_of, jnp.eye(classes)).T
 
@@ -294,11 +295,12 @@ def _each(value: jax.Array, like: jax.Array) -> jax.Array:
 
 def _nodes(model: AbstractNetwork) -> Sequence[AbstractLayer | AbstractFixedNode]:
     """The nodes of a plain sequence that ends with a dense output layer."""
-    nodes = model.nodes if isinstance(model, Sequential) else (model,)
-    plain = all(isinstance(node, AbstractLayer | AbstractFixedNode) for node in nodes)
-    if not plain or len(plastic_layers(model)) < 2 or not isinstance(nodes[-1], Dense):
+    nodes = model.nodes if isinstance(model, Sequential) else ()
+    plain = [node for node in nodes if isinstance(node, AbstractLayer | AbstractFixedNode)]
+    whole = 0 < len(nodes) == len(plain) and isinstance(plain[-1], Dense)
+    if not whole or len(plastic_layers(model)) < 2:
         raise UsageError(
             "forward_forward trains a plain sequence of layers, at least one of them hidden and "
             "the last one dense: use --model mlp, lenet or pepita_conv"
         )
-    return nodes
+    return plain

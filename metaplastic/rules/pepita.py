@@ -96,7 +96,8 @@ class Pepita(AbstractRule):
     mode: Literal["standard", "hebbian", "time_local"] = eqx.field(static=True, default="standard")
     """`standard` (2022), or one product a pass (2024): `hebbian` with both passes at the same
     weights, `time_local` with the second at weights that the first product has changed by plain
-    descent at the present learning rate (and with dropout masks of its own)."""
+    descent at the present learning rate (and with dropout masks of its own). That rate must be
+    small against 1/|h_{l-1}|^2, or the first product wipes out the activity that it meets."""
     feedback_init: FeedbackDistribution = eqx.field(static=True, default="he_uniform")
     """Distribution of F: U(+-sqrt(6/n_0)) (the paper's), N(0, 2/n_0), U(+-1/sqrt(classes)),
     U(0, sqrt(6/n_0)), or all ones."""

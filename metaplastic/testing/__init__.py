@@ -16,5 +16,8 @@ from ._findings import (
     Status as Status,
 )
 from ._model import check_model as check_model
-from ._rule import assert_conforms as assert_conforms, check_names as check_names
-from ._rule import check_rule as check_rule
+from ._rule import (
+    assert_conforms as assert_conforms,
+    check_names as check_names,
+    check_rule as check_rule,
+)

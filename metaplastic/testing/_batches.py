@@ -6,13 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
-from .._types import Key
 from ..models import plastic_layers
 from ._cases import BATCH, Case
 from ._findings import Failed, Skipped, Table, check
-from ._training import compiled
 from ._subject import Problem, Subject, difference
+from ._training import compiled
 
 CHECKS: Table = {}
 _DRAWS = 64
@@ -45,9 +45,8 @@ def batch_repeat(subject: Subject) -> None:
     if subject.draws:
         raise Skipped("it draws for each example, so that repeated examples differ")
     problem = subject.plain
-    twice = problem._replace(
-        x=jnp.concatenate([problem.x, problem.x]), y=jnp.concatenate([problem.y, problem.y])
-    )
+    x, y = (jnp.asarray(np.repeat(np.asarray(own), 2, 0)) for own in (problem.x, problem.y))
+    twice = problem._replace(x=x, y=y)
     once, both = subject.first, subject.step(twice)
     if difference(both.aux.loss, once.aux.loss) > 1e-8:
         raise Failed("aux.loss changes when every example comes twice: return the mean, not a sum")
@@ -63,7 +62,7 @@ def _whole_and_mean(subject: Subject, problem: Problem) -> tuple[Any, Any]:
     """Updates of the batch, and the mean of the updates of its examples."""
     arrays, static = eqx.partition(problem, eqx.is_array)
 
-    def updates(own: Any, x: jax.Array, y: jax.Array, keys: Key) -> Any:
+    def updates(own: Any, x: jax.Array, y: jax.Array, keys: jax.Array) -> Any:
         given = eqx.combine(own, static)._replace(x=x, y=y)
         if keys.ndim == 0:
             return subject.step(given._replace(key=keys)).updates
@@ -74,15 +73,16 @@ def _whole_and_mean(subject: Subject, problem: Problem) -> tuple[Any, Any]:
     x, y = problem.x, problem.y
     # Single operations are compiled once for all rules, but many they are on images.
     quick = updates if keys.ndim == 0 and x.ndim == 2 else compiled(updates)
-    each = [quick(arrays, x[i : i + 1], y[i : i + 1], keys) for i in range(x.shape[0])]
-    return quick(arrays, x, y, keys), jax.tree.map(lambda *own: sum(own) / len(own), *each)
+    singles = zip(np.split(np.asarray(x), BATCH), np.split(np.asarray(y), BATCH), strict=True)
+    each = [quick(arrays, jnp.asarray(x), jnp.asarray(y), keys) for x, y in singles]
+    mean = jax.tree.map(lambda *own: np.mean([np.asarray(leaf) for leaf in own], 0), *each)
+    return quick(arrays, x, y, keys), mean
 
 
 def _ratio(a: Any, b: Any) -> float:
     """The factor c that brings c b nearest to a."""
-    pairs = list(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
-    product = sum(float((p * q).sum()) for p, q in pairs)
-    square = sum(float((q * q).sum()) for _, q in pairs)
+    p, q = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(own)]) for own in (a, b))
+    product, square = float(p @ q), float(q @ q)
     return product / square if square > 0 else 1.0
 
 

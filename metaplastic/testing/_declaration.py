@@ -138,7 +138,7 @@ def _string(node: Any) -> str:
 
 
 def _check_bibtex(text: str, *, closed: bool) -> None:
-    """Raise `Failed` unless the text is one entry with balanced braces and what a citation needs."""
+    """Raise `Failed` unless the text is one entry that holds what a citation needs."""
     if not closed:
         raise Failed("the ```bibtex fence is not closed: end it with ```")
     entry = re.fullmatch(r"\s*@(\w+)\{\s*([^\s,{}]+)\s*,(.*)\}\s*", text, re.DOTALL)

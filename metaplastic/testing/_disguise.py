@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..models import AbstractLayer, AbstractNetwork, plastic_layers, with_layers
 from ..models.normalisation import RunningStatistics
@@ -46,7 +47,7 @@ def disguise(
         object.__setattr__(own, field, getattr(layer, field))
     shown = layer.weight if weight is None else weight
     # Running statistics are the one kind of array that nobody takes for a weight.
-    held = RunningStatistics(layer.weight - shown, jnp.zeros(()))
+    held = RunningStatistics(jnp.asarray(np.subtract(layer.weight, shown)), jnp.zeros(()))
     for name, value in {
         "weight": shown,
         "held": held,

@@ -11,6 +11,7 @@ import jax
 from .._errors import MetaplasticError, unknown
 
 Status = Literal["passed", "failed", "skipped"]
+"""What became of a check."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Checks that the updates lead downhill, and vanish where nothing is wrong."""
 
 import math
+from typing import Any
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 
 from ._findings import Failed, Skipped, Table, check
-from ._subject import Subject, difference
+from ._subject import Subject
 from ._training import EXAMPLES, RATES, STEPS
 
 CHECKS: Table = {}
@@ -15,9 +17,9 @@ CHECKS: Table = {}
 def learns(subject: Subject) -> str:
     """The loss falls on Gaussian clusters."""
     start = float(subject.losses[0, 0, 0])
-    right, turned = (_lowest(own, start) for own in subject.losses)
+    right, turned = (_lowest(own, start) for own in np.asarray(subject.losses))
     if right < 0.9 * start:
-        return f"the loss falls from {start:.3g} to {right:.3g} in {STEPS} steps on {EXAMPLES} examples"
+        return f"the loss falls from {start:.3g} to {right:.3g} in {STEPS} steps"
     rates = ", ".join(map(str, RATES))
     if turned < 0.9 * start:
         raise Failed(
@@ -30,7 +32,7 @@ def learns(subject: Subject) -> str:
     )
 
 
-def _lowest(losses: jnp.ndarray, start: float) -> float:
+def _lowest(losses: np.ndarray, start: float) -> float:
     """The lowest mean loss of the last five steps over the rates; `start` where none is finite."""
     last = [float(own) for own in losses[:, -5:].mean(1)]
     return min((loss for loss in last if math.isfinite(loss)), default=start)
@@ -44,7 +46,7 @@ def zero_error(subject: Subject) -> str:
     output = problem.model.trace(problem.x, key=problem.key).output
     right = problem._replace(y=subject.rule._loss.activity(output))
     zero = subject.step(right).updates
-    silent = difference(zero, _zeros(zero)) == 0 or _share(zero, subject.first.updates) < 1e-9
+    silent = _largest(zero) <= 1e-9 * _largest(subject.first.updates)
     if "error" in declared and not silent:
         raise Failed(
             f"declares the signal {declared!r}, but changes the weights where the output equals "
@@ -55,18 +57,5 @@ def zero_error(subject: Subject) -> str:
     return "no update where the output equals the target"
 
 
-def _zeros(tree: object) -> object:
-    import jax
-
-    return jax.tree.map(jnp.zeros_like, tree)
-
-
-def _share(a: object, b: object) -> float:
-    """Largest entry of `a` relative to that of `b`."""
-    import jax
-
-    largest = [
-        max((float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree)), default=0.0)
-        for tree in (a, b)
-    ]
-    return largest[0] / largest[1] if largest[1] > 0 else largest[0]
+def _largest(tree: Any) -> float:
+    return max((float(np.abs(leaf).max()) for leaf in jax.tree.leaves(tree)), default=0.0)

@@ -140,8 +140,8 @@ def transposes(network: Network) -> None:
             raise Failed(f"`hebb` of layer {index} is not the weight gradient of its `linear`")
         if difference(layer.send_back(signal, other, own.pre.shape[1:]), to_pre) > _TOLERANCE:
             raise Failed(
-                f"`send_back` of layer {index} is not the transpose of its `linear` with the weight "
-                "that it is given"
+                f"`send_back` of layer {index} is not the transpose of its `linear` with the "
+                "weight that it is given"
             )
 
 

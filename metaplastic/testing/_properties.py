@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
+import numpy as np
 
 from ..models import plastic_layers, with_layers
 from ._cases import BATCH
@@ -57,11 +57,12 @@ def _reader(subject: Subject, *, signs_kept: bool) -> tuple[int, int] | None:
     layers = plastic_layers(problem.model)
     for read, layer in enumerate(layers):
         weight = layer.weight
-        shown = jr.normal(jr.fold_in(subject.key, read), weight.shape, weight.dtype)
+        shown = np.random.default_rng(read).standard_normal(weight.shape)
         if signs_kept:
-            shown = jnp.abs(shown) * jnp.sign(weight)
+            shown = np.abs(shown) * np.sign(weight)
         model = disguise_all(
-            problem.model, weights=[shown if i == read else None for i in range(len(layers))]
+            problem.model,
+            weights=[jnp.asarray(shown) if i == read else None for i in range(len(layers))],
         )
         others = [i for i in range(len(layers)) if i != read]
         changed = _changed(subject, model, others)
@@ -130,7 +131,9 @@ def update_locked(subject: Subject) -> str:
     found = None
     for above in range(1, len(layers)):
         turned = [
-            eqx.tree_at(lambda own: own.weight, layer, layer.weight[..., ::-1])
+            eqx.tree_at(
+                lambda own: own.weight, layer, jnp.asarray(np.asarray(layer.weight)[..., ::-1])
+            )
             if index >= above
             else layer
             for index, layer in enumerate(layers)

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._errors import UsageError
 from ..models import plastic_layers
@@ -20,13 +21,12 @@ CHECKS: Table = {}
 @check(CHECKS, "runs", needs=("constructs",))
 def runs(subject: Subject) -> None:
     """A step on a dense network gives finite updates."""
-    result = subject.rule.updates(
-        *subject.plain[:4], key=subject.plain.key, learning_rate=jnp.asarray(0.1)
-    )
+    *arguments, key = subject.plain
+    result = subject.rule.updates(*arguments, key=key, learning_rate=jnp.asarray(0.1))
     if not isinstance(result, tuple) or len(result) != 3:
         raise Failed(f"`updates` returns {_what(result)}: return (updates, state, aux)")
     for path, leaf in jax.tree.leaves_with_path(eqx.filter(subject.first.updates, eqx.is_array)):
-        if not bool(jnp.isfinite(leaf).all()):
+        if not np.isfinite(leaf).all():
             raise Failed(f"the update of {_name(path)} is not finite on unremarkable data")
 
 
@@ -70,8 +70,8 @@ def state(subject: Subject) -> None:
         for path, leaf in jax.tree.leaves_with_path(problem.state):
             if not hasattr(leaf, "shape"):
                 raise Failed(
-                    f"the state's leaf {_name(path)} is {_what(leaf)}, which a compiled step cannot "
-                    "carry: make it an array with jnp.asarray, or a field of the rule"
+                    f"the state's leaf {_name(path)} is {_what(leaf)}, which a compiled step "
+                    "cannot carry: make it an array with jnp.asarray, or a field of the rule"
                 )
         for before, after in ((problem.state, first.state), (first.state, second.state)):
             _compare_states(before, after)
@@ -168,7 +168,7 @@ def _compare_states(before: Any, after: Any) -> None:
         if _what(old[path]) != _what(new[path]):
             raise Failed(
                 f"the state's leaf {_name(path)} changes from {_what(old[path])} to "
-                f"{_what(new[path])} in a step: keep its shape and dtype, so that steps can be looped"
+                f"{_what(new[path])} in a step: keep its shape and dtype, so that steps can loop"
             )
     if not same:
         raise Failed(

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from .._errors import UsageError
 from .._types import Key
@@ -166,14 +167,23 @@ class Subject:
 def difference(a: Any, b: Any) -> float:
     """Largest difference of two trees' leaves, relative to the largest entry of that leaf of `b`
     (or to 1e-6 of the largest of all, where that leaf is nearly zero)."""
-    pairs = list(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    pairs = list(zip(_leaves(a), _leaves(b), strict=True))
     largest = max((_size(leaf) for _, leaf in pairs), default=0.0)
     floor = 1e-6 * largest or 1e-300
     return max((_size(p - q) / max(_size(q), floor) for p, q in pairs), default=0.0)
 
 
-def _size(leaf: Any) -> float:
-    if not eqx.is_inexact_array(leaf):
-        leaf = jnp.asarray(leaf).astype(float)
-    largest = float(jnp.abs(leaf).max()) if leaf.size else 0.0
+def _leaves(tree: Any) -> list[np.ndarray]:
+    """In NumPy, which compiles nothing; keys of random numbers are told apart by their words."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if eqx.is_array_like(leaf)]
+    words = [jr.key_data(leaf) if _is_key(leaf) else leaf for leaf in leaves]
+    return [np.asarray(leaf).astype(np.float64) for leaf in words]
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _size(leaf: np.ndarray) -> float:
+    largest = float(np.abs(leaf).max()) if leaf.size else 0.0
     return largest if largest == largest else float("inf")

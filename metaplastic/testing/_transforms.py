@@ -1,11 +1,13 @@
 """Checks that a rule is a pure function: of its key, under jit, vmap and scan."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from .._errors import UsageError
 from .._types import Key
@@ -100,7 +102,7 @@ def vmap(subject: Subject) -> None:
     problems = [subject.problem(subject.dense, seed=seed) for seed in range(2)]
     alone = [_parts(subject.step(problem)) for problem in problems]
     arrays, rest = zip(*(eqx.partition(problem, eqx.is_array) for problem in problems), strict=True)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
+    stacked = jax.tree.map(lambda *leaves: _stack(leaves), *arrays)
 
     def one(own: Any) -> Any:
         problem = eqx.combine(own, rest[0])
@@ -113,7 +115,8 @@ def vmap(subject: Subject) -> None:
 
     both = compiled(jax.vmap(one))(stacked)
     for index, own in enumerate(alone):
-        if difference(jax.tree.map(lambda leaf, i=index: leaf[i], both), own) > _TOLERANCE:
+        mine = jax.tree.map(lambda leaf, i=index: np.asarray(leaf)[i], both)
+        if difference(mine, own) > _TOLERANCE:
             raise Failed(
                 "two seeds in one vmapped program give other results than each alone: treat the "
                 "first axis as the batch, and reduce over no axis that is not there"
@@ -125,6 +128,12 @@ def scan(subject: Subject) -> str:
     """Steps can be looped inside one compiled program."""
     assert subject.losses.shape == (2, len(RATES), STEPS)
     return f"{STEPS} steps run in one compiled loop"
+
+
+def _stack(leaves: Sequence[jax.Array]) -> jax.Array:
+    if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return jnp.asarray(np.stack([np.asarray(leaf) for leaf in leaves]))
 
 
 def _parts(step: Step) -> Any:

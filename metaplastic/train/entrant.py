@@ -57,7 +57,7 @@ def compete(
             name=f"{entrant.label}, --lr {rate:g}",
             raise_divergence=False,
         )
-    row = _row(entrant, options, grid, outcome)
+    row = {**_row(entrant, options, grid, outcome), "classes": dataset.classes}
     folder.write_result(row)
     return row
 
@@ -118,6 +118,7 @@ def _row(
     records = outcome.records
     row: dict[str, Any] = {
         "rule": entrant.label,
+        "name": type(entrant.rule).__module__.rpartition(".")[2],
         "fields": {f.name: getattr(entrant.rule, f.name) for f in dataclasses.fields(entrant.rule)},
         "best_lr": options.lr,
         "best_at_edge": bool(grid) and options.lr in (entrant.rates[0], entrant.rates[-1]),

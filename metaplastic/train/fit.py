@@ -134,7 +134,10 @@ class _Loop:
         self._check(find_divergence(metrics, self.step))
         self.state, self.step = state, self.step + length
         self.sums = self.sums + values.sum(-1)
-        shown = {"loss": float(np.nanmean(values[0, :, -1]))}
+        last = values[0, :, -1]
+        shown = {
+            "loss": float(last[np.isfinite(last)].mean()) if np.isfinite(last).any() else np.nan
+        }
         if self.records:
             shown["test"] = float(np.mean(self.records[-1]["test_accuracy"]))
         self.reporter.update(self.step, shown)
@@ -167,6 +170,7 @@ class _Loop:
 
     def _record_start(self) -> None:
         if self.start is not None:
+            self.reporter.compiling(f"{self.name}, evaluation")
             self._record(0, self.start, {})
             self.start = None
 

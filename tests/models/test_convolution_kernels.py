@@ -135,11 +135,19 @@ def test_a_kernel_larger_than_its_image_is_named():
         max_pool(x, window=5, stride=5)
 
 
-POOLS = [((6, 8), 2, 2, 6), ((7, 9), 2, 2, 8), ((9, 7), 3, 3, 3), ((9, 8), 3, 2, 4), ((7, 7), 2, 3, 1)]
+POOLS = [
+    ((6, 8), 2, 2, 6),
+    ((7, 9), 2, 2, 8),
+    ((9, 7), 3, 3, 3),
+    ((9, 8), 3, 2, 4),
+    ((7, 7), 2, 3, 1),
+]
 
 
 def windows(x, window, stride, start, combine):
-    return lax.reduce_window(x, start, combine, (1, window, window, 1), (1, stride, stride, 1), "VALID")
+    return lax.reduce_window(
+        x, start, combine, (1, window, window, 1), (1, stride, stride, 1), "VALID"
+    )
 
 
 @pytest.mark.parametrize(("image", "window", "stride", "channels"), POOLS)

@@ -95,6 +95,17 @@ def test_text_keeps_brackets_and_whole_words(capsys):
     assert "[red]x[/red]" in shown and "a" * 26 in shown
 
 
+@pytest.mark.parametrize("terminal", ["40", "80", "200"])
+def test_no_cell_is_cut_on_a_narrow_terminal(capsys, monkeypatch, terminal):
+    monkeypatch.setenv("COLUMNS", terminal)
+    table = tables.property_table()
+    table.print()
+    lines = capsys.readouterr().out.splitlines()
+    for row in table.rows:
+        shown = next(line for line in lines if line.strip().startswith(f"{row[0]} "))
+        assert shown.split() == " ".join(row).split()
+
+
 def test_property_table_says_what_holds():
     table = tables.property_table()
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

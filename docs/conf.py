@@ -17,6 +17,7 @@ myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]
 python_maximum_signature_line_length = 88
 add_module_names = False
+smartquotes = False  # they would turn the prime of f' into a quotation mark
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"

@@ -1,1 +1,1 @@
-"""What the documentation makes from the source: pages, tables, and the check that none is missing."""
+"""What the documentation makes from the source, and the check that no public name is missing."""

@@ -49,7 +49,9 @@ def rule_page(name: str) -> str:
     first, equation, rest = equation_of(doc)
     spec = name if entry.module else f"./{entry.path.name}"
     properties = tables.properties_of({name: entry.properties})
-    facts = [list(pair) for pair in zip(properties.columns[1:], properties.rows[0][1:], strict=True)]
+    facts = [
+        list(pair) for pair in zip(properties.columns[1:], properties.rows[0][1:], strict=True)
+    ]
     full = f"{entry.module or entry.path.stem}.{own.name}"
     parts = [
         f"# {name}",
@@ -63,7 +65,9 @@ def rule_page(name: str) -> str:
         options_table(own),
         "## Use",
         render.code(f"metaplastic train {spec} --control", "console"),
-        render.directive("py:class", full, f"`--help` of `metaplastic train {spec}` says the same."),
+        render.directive(
+            "py:class", full, f"`--help` of `metaplastic train {spec}` says the same."
+        ),
         "## Reference",
         render.prose(source.partition("\n\n")[2]),
         "\n\n".join(references),
@@ -140,7 +144,11 @@ def model_section(name: str) -> str:
         raise LookupError(f"{entry.path} defines no function {name}")
     arguments = own.node.args
     rows = [
-        [f"`{arg.arg}`", choices(ast.unparse(arg.annotation), entry.path), f"`{ast.unparse(value)}`"]
+        [
+            f"`{arg.arg}`",
+            choices(ast.unparse(arg.annotation), entry.path),
+            f"`{ast.unparse(value)}`",
+        ]
         for arg, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         if value is not None and arg.annotation is not None
     ]

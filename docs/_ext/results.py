@@ -27,9 +27,9 @@ def _section(path: Path) -> str:
     """
     document = json.loads(path.read_text(encoding="utf-8"))
     about = document.get("about", {})
-    facts = [[name, _fact(name, str(about[name]))] for name in _FACTS if name in about]
+    facts = [f"- {name}: {_fact(name, str(about[name]))}" for name in _FACTS if name in about]
     parts = [f"### {about.get('title', path.stem)}"]
-    parts.append(render.table(["", ""], facts) if facts else "")
+    parts.append("\n".join(facts))
     return "\n\n".join(filter(None, [*parts, rows(document)]))
 
 
@@ -40,7 +40,8 @@ def _fact(name: str, text: str) -> str:
 def rows(document: dict[str, Any]) -> str:
     """The document's table."""
     if "paper" in document:
-        return tables.reproduction_table(document["rows"], title="").markdown()
+        title = f"{document['paper']}, scale {document['scale']}"
+        return tables.reproduction_table(document["rows"], title=title).markdown()
     if "rules" in document:
         return tables.accuracy_table(document["rules"], title="").markdown()
     if "test_accuracy" in document:
@@ -57,4 +58,6 @@ def rows(document: dict[str, Any]) -> str:
         ]
         for row in document["rows"]
     ]
-    return render.table(["comparison", "ratio", "range", "wanted", "ours, ms", "reference, ms"], cells)
+    return render.table(
+        ["comparison", "ratio", "range", "wanted", "ours, ms", "reference, ms"], cells
+    )

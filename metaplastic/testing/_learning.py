@@ -38,7 +38,7 @@ def _lowest(losses: np.ndarray, start: float) -> float:
     return min((loss for loss in last if math.isfinite(loss)), default=start)
 
 
-@check(CHECKS, "zero-error", needs=("structure",))
+@check(CHECKS, "zero-error", needs=("dtype",))
 def zero_error(subject: Subject) -> str:
     """Where the output is right, nothing changes."""
     problem = subject.plain

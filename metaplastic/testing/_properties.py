@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..models import plastic_layers, with_layers
+from ..models import AbstractLayer, plastic_layers, with_layers
 from ._cases import BATCH
 from ._disguise import Log, disguise_all
 from ._findings import Failed, Skipped, Table, check
@@ -18,7 +18,7 @@ CHECKS: Table = {}
 _CHANGED = 1e-7
 
 
-@check(CHECKS, "weight-transport", needs=("structure", "same-key"))
+@check(CHECKS, "weight-transport", needs=("dtype", "same-key"))
 def weight_transport(subject: Subject) -> str:
     """A layer's update reads no more of other layers' weights than is declared.
 
@@ -71,7 +71,7 @@ def _reader(subject: Subject, *, signs_kept: bool) -> tuple[int, int] | None:
     return None
 
 
-@check(CHECKS, "needs-slope", needs=("structure", "same-key"))
+@check(CHECKS, "needs-slope", needs=("dtype", "same-key"))
 def needs_slope(subject: Subject) -> str:
     """The derivative of the activation function enters the update only if that is declared."""
     declared = subject.rule.properties.needs_slope
@@ -91,7 +91,7 @@ def needs_slope(subject: Subject) -> str:
     return "the slope enters the update, as declared" if declared else "no slope is read"
 
 
-@check(CHECKS, "forward-passes", needs=("structure",))
+@check(CHECKS, "forward-passes", needs=("dtype",))
 def forward_passes(subject: Subject) -> str:
     """As many forward passes are made for an update as are declared.
 
@@ -107,7 +107,7 @@ def forward_passes(subject: Subject) -> str:
     raise Failed(f"declares forward_passes={declared}, but makes {made}: declare {made}")
 
 
-@check(CHECKS, "backward-sweep", needs=("structure",))
+@check(CHECKS, "backward-sweep", needs=("dtype",))
 def backward_sweep(subject: Subject) -> str:
     """Signals are sent back through layers only if that is declared."""
     declared = subject.rule.properties.backward_sweep
@@ -122,7 +122,7 @@ def backward_sweep(subject: Subject) -> str:
     return "signals travel back, as declared" if declared else "no layer sends a signal back"
 
 
-@check(CHECKS, "update-locked", needs=("structure", "same-key"))
+@check(CHECKS, "update-locked", needs=("dtype", "same-key"))
 def update_locked(subject: Subject) -> str:
     """Layers wait for what happens above them only if that is declared."""
     declared = subject.rule.properties.update_locked
@@ -130,14 +130,7 @@ def update_locked(subject: Subject) -> str:
     layers = plastic_layers(problem.model)
     found = None
     for above in range(1, len(layers)):
-        turned = [
-            eqx.tree_at(
-                lambda own: own.weight, layer, jnp.asarray(np.asarray(layer.weight)[..., ::-1])
-            )
-            if index >= above
-            else layer
-            for index, layer in enumerate(layers)
-        ]
+        turned = [*layers[:above], *map(_turned, layers[above:])]
         found = _changed(subject, with_layers(problem.model, turned), range(above))
         if found is not None:
             break
@@ -172,6 +165,12 @@ def _changed(subject: Subject, model: Any, layers: Sequence[int]) -> int | None:
         if difference(_arrays(updates[index]), _arrays(before[index])) > _CHANGED:
             return index
     return None
+
+
+def _turned(layer: AbstractLayer) -> AbstractLayer:
+    """The layer with its units' weights in reverse order."""
+    weight = jnp.asarray(np.asarray(layer.weight)[..., ::-1])
+    return eqx.tree_at(lambda own: own.weight, layer, weight)
 
 
 def _arrays(layer: Any) -> list[jax.Array]:

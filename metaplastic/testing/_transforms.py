@@ -70,7 +70,7 @@ def key(subject: Subject) -> str | None:
     return None
 
 
-@check(CHECKS, "jit", needs=("networks", "same-key"))
+@check(CHECKS, "jit", needs=("dtype", "same-key"))
 def jit(subject: Subject) -> None:
     """Compiled, a step gives what it gives step by step."""
     problem = subject.plain
@@ -96,7 +96,7 @@ def jit(subject: Subject) -> None:
             )
 
 
-@check(CHECKS, "vmap", needs=("jit", "state", "structure"))
+@check(CHECKS, "vmap", needs=("jit", "state"))
 def vmap(subject: Subject) -> None:
     """Many seeds in one program give what each gives alone."""
     problems = [subject.problem(subject.dense, seed=seed) for seed in range(2)]
@@ -123,7 +123,7 @@ def vmap(subject: Subject) -> None:
             )
 
 
-@check(CHECKS, "scan", needs=("jit", "state", "structure", "hooks"))
+@check(CHECKS, "scan", needs=("jit", "state", "hooks"))
 def scan(subject: Subject) -> str:
     """Steps can be looped inside one compiled program."""
     assert subject.losses.shape == (2, len(RATES), STEPS)

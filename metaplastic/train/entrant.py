@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..data import Dataset
@@ -183,7 +184,10 @@ def _only(outcome: Outcome, first: int, count: int) -> Outcome:
         if first <= replica < first + count
     }
     return dataclasses.replace(
-        outcome, records=[cut(record) for record in outcome.records], diverged=diverged
+        outcome,
+        records=[cut(record) for record in outcome.records],
+        state=jax.tree.map(lambda leaf: leaf[first : first + count], outcome.state),
+        diverged=diverged,
     )
 
 

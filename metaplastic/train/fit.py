@@ -12,7 +12,7 @@ from .._errors import DivergedError
 from ..report.records import RunFolder
 from ..rules.backprop import Backprop
 from .checkpoint import Checkpoints
-from .divergence import Divergence, find_divergence
+from .divergence import Divergence, find_divergence, read_divergences, write_divergences
 from .trainer import Replica, Trainer
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -226,16 +226,21 @@ class _Loop:
             return
         self._record_start()
         self._flush()  # metrics first: what a checkpoint has passed is on record
-        self.checkpoints.save(self.step, {"state": self.state, "sums": jnp.asarray(self.sums)})
+        if self.diverged and self.folder is not None:
+            write_divergences(self.folder, self.diverged)
+        self.checkpoints.save(self.step, self._to_save())
         self.saved = time.monotonic()
+
+    def _to_save(self) -> dict[str, Any]:
+        return {"state": self.state, "sums": self.sums.view(np.uint32)}  # every bit of float64
 
     def _restore(self, folder: RunFolder, checkpoints: Checkpoints) -> None:
         step = checkpoints.latest()
         if step is not None:
-            like = {"state": self.state, "sums": jnp.asarray(self.sums)}
-            saved = checkpoints.restore(step, like)
+            saved = checkpoints.restore(step, self._to_save())
             self.step, self.state = step, saved["state"]
-            self.sums = np.asarray(saved["sums"], np.float64)
+            self.sums = np.array(saved["sums"]).view(np.float64)
+            self.diverged = read_divergences(folder, before=step)
         if folder.metrics_path.exists():
             folder.truncate_metrics(-1 if step is None else step)
             self.records = folder.read_metrics()

@@ -31,7 +31,7 @@ def make_optimiser(options: TrainOptions) -> optax.GradientTransformation:
         parts.append(optax.scale_by_rms())
     if options.weight_decay and kind == "adamw":
         parts.append(decay)
-    return optax.chain(*parts)
+    return optax.chain(*parts) if parts else optax.identity()
 
 
 def make_schedule(options: TrainOptions, steps_per_epoch: int) -> Schedule:

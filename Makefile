@@ -27,7 +27,7 @@ test: $(VENV)/.with-test
 lint: $(VENV)/.with-test $(VENV)/.with-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(VENV)/.with-docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -171,7 +171,7 @@ def paper_section(name: str) -> str:
     entry = _registry.describe("papers", name)
     experiments = [
         [
-            f"`{name}/{own.name}`",
+            f"`{own.name}`",
             own.title,
             ", ".join(scale for scale in ("quick", "full") if own.arms(scale)),
             own.metric,
@@ -199,6 +199,7 @@ def paper_section(name: str) -> str:
         [
             f"### {name}",
             render.directive("py:data", full, body),
+            render.code(f"metaplastic reproduce {name}/EXPERIMENT --scale full", "console"),
             render.table(["experiment", "what", "scales", "metric", "protocol"], experiments),
             render.table(columns, rows) if rows else "",
             f"```bibtex\n{paper.bibtex}\n```",

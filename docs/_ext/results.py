@@ -8,6 +8,7 @@ from metaplastic.report import tables
 
 from . import render
 
+_NONE = "None is recorded with this version."
 _FACTS = ("command", "seeds", "device", "time", "note")
 
 
@@ -16,7 +17,7 @@ def sections(folder: Path) -> dict[str, str]:
     groups = {}
     for group in ("quick", "full", "bench"):
         found = [_section(path) for path in sorted((folder / group).glob("*.json"))]
-        groups[f"results_{group}"] = "\n\n".join(found)
+        groups[f"results_{group}"] = "\n\n".join(found) or _NONE
     return groups
 
 

@@ -1,9 +1,11 @@
 """The convolutional training steps written by hand in PyTorch, for comparison only.
 
-LeNet and ResNet-20 (He et al. 2016) with feedback alignment (Lillicrap et al. 2016): the input gradient of every
-layer goes through fixed random weights, cross-entropy, SGD with momentum 0.9. Extra `bench`.
+LeNet and ResNet-20 (He et al. 2016) with feedback alignment (Lillicrap et al. 2016): the input
+gradient of every layer goes through fixed random weights, cross-entropy, SGD with momentum 0.9.
+Extra `bench`.
 """
 
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -13,10 +15,15 @@ from metaplastic._errors import require_extra
 
 
 def lenet_step_seconds(
-    batch: int = 64, steps: int = 30, channels: int = 3, threads: int = 2
+    batch: int = 64,
+    steps: int = 30,
+    channels: int = 1,
+    threads: int = 2,
+    filters: tuple[int, int, int] = (6, 16, 120),
 ) -> float:
     """Median seconds of a feedback-alignment step of LeNet on 32 x 32 images."""
-    return _median_step(_lenet, batch, steps, channels, threads)
+    network = functools.partial(_lenet, filters=filters)
+    return _median_step(network, batch, steps, channels, threads)
 
 
 def resnet20_step_seconds(
@@ -30,7 +37,7 @@ def _median_step(
     network: Callable[[Any, int], Any], batch: int, steps: int, channels: int, threads: int
 ) -> float:
     require_extra("torch", "bench")
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -118,20 +125,19 @@ def _layers(torch: Any) -> Any:
     return kit
 
 
-def _lenet(kit: Any, channels: int) -> Any:
-    nn = kit.nn
+def _lenet(kit: Any, channels: int, filters: tuple[int, int, int]) -> Any:
+    nn, (first, second, third) = kit.nn, filters
     return nn.Sequential(
-        kit.convolution(channels, 6, 5),
+        kit.convolution(channels, first, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        kit.convolution(6, 16, 5),
+        kit.convolution(first, second, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
+        kit.convolution(second, third, 5),
+        nn.ReLU(),
         nn.Flatten(),
-        kit.linear(400, 120),
-        nn.ReLU(),
-        kit.linear(120, 84),
-        nn.ReLU(),
+        kit.linear(third, 84),
         kit.linear(84, 10),
     )
 

@@ -55,7 +55,7 @@ def _torch() -> Any:
     """The same arithmetic, without automatic differentiation: two passes, one mask a step,
     heavy-ball momentum on preallocated buffers."""
     require_extra("torch", "bench")
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     torch.manual_seed(0)
     torch.set_num_threads(2)

@@ -80,7 +80,7 @@ def _cifar(
         weight_decay=1e-4,
         schedule="step",
         milestones=(100.0, 150.0, 200.0),
-        validation=5000,
+        validation=5000.0,
         checkpoint_every=1,
     )
     short = "sgd" if optimiser == "momentum" else "adam"

@@ -17,7 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._properties import Properties
+from .._properties import Properties as Properties
 from .._types import Inputs, Key, Outputs, RuleState, Scalar, Targets, Updates
 from ..losses import LOSSES, Loss
 from ..models import AbstractNetwork, LayerTrace, Trace, plastic_layers, with_layers, zero_updates

@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ..models import AbstractLayer, AbstractNetwork, plastic_layers, with_layers
 from ..models.normalisation import RunningStatistics
@@ -29,7 +30,7 @@ class Log:
         """Was any call inside a compiled loop or a vmap, where calls cannot be counted?"""
 
     def note(self, value: jax.Array) -> None:
-        self.traced |= isinstance(value, jax.core.Tracer)
+        self.traced |= isinstance(value, Tracer)
 
 
 def disguise(

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import jax.random as jr
 
@@ -28,12 +29,12 @@ def check_names() -> tuple[str, ...]:
 
 
 def check_rule(
-    rule_or_class: AbstractRule | type[AbstractRule],
+    rule_or_class: Any,
     *,
     only: Iterable[str] | None = None,
     key: Key | None = None,
 ) -> list[Finding]:
-    """One finding a check; a class is made with its defaults.
+    """One finding a check, for a rule or the class of one, which is made with its defaults.
 
     `only` names the checks that are wanted (`check_names`). Networks are small and steps few: the
     whole takes seconds. A rule may refuse a kind of network with a `UsageError`, but not the dense
@@ -50,7 +51,7 @@ def check_rule(
 
 
 def assert_conforms(
-    rule_or_class: AbstractRule | type[AbstractRule],
+    rule_or_class: Any,
     *,
     only: Iterable[str] | None = None,
     key: Key | None = None,

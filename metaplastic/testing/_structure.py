@@ -21,8 +21,7 @@ CHECKS: Table = {}
 @check(CHECKS, "runs", needs=("constructs",))
 def runs(subject: Subject) -> None:
     """A step on a dense network gives finite updates."""
-    *arguments, key = subject.plain
-    result = subject.rule.updates(*arguments, key=key, learning_rate=jnp.asarray(0.1))
+    result: Any = subject.call(subject.plain)
     if not isinstance(result, tuple) or len(result) != 3:
         raise Failed(f"`updates` returns {_what(result)}: return (updates, state, aux)")
     for path, leaf in jax.tree.leaves_with_path(eqx.filter(subject.first.updates, eqx.is_array)):
@@ -59,30 +58,29 @@ def structure(subject: Subject) -> None:
     """The updates have the structure and the shapes of the network's weights."""
     for case in subject.cases[0]:
         shapes = subject.shapes(case)
-        _compare_updates(shapes.first.updates, shapes.weights)
+        _compare_updates(shapes.step.updates, shapes.weights)
 
 
 @check(CHECKS, "state", needs=("networks",))
 def state(subject: Subject) -> None:
     """The state is made of arrays, and keeps its structure, shapes and dtypes."""
     for case in subject.cases[0]:
-        problem, _, first, second = subject.shapes(case)
+        problem, _, step = subject.shapes(case)
         for path, leaf in jax.tree.leaves_with_path(problem.state):
             if not hasattr(leaf, "shape"):
                 raise Failed(
                     f"the state's leaf {_name(path)} is {_what(leaf)}, which a compiled step "
                     "cannot carry: make it an array with jnp.asarray, or a field of the rule"
                 )
-        for before, after in ((problem.state, first.state), (first.state, second.state)):
-            _compare_states(before, after)
+        _compare_states(problem.state, step.state)
 
 
 @check(CHECKS, "aux", needs=("networks",))
 def aux(subject: Subject) -> None:
     """`Aux` holds a scalar loss, the output [batch, classes] and statistics a plastic layer."""
     for case in subject.cases[0]:
-        problem, _, first, _ = subject.shapes(case)
-        own = first.aux
+        problem, _, step = subject.shapes(case)
+        own = step.aux
         if not isinstance(own, Aux):
             raise Failed(f"the third result is {_what(own)}: return aux(self._loss, trace, y)")
         if getattr(own.loss, "shape", None) != ():
@@ -106,8 +104,8 @@ def hooks(subject: Subject) -> None:
     """`predict`, `after_step` and `angles` return what the trainer needs."""
     rule = subject.rule
     for case in subject.cases[0]:
-        problem, _, first, _ = subject.shapes(case)
-        model, state, x = problem.model, first.state, problem.x
+        problem, _, step = subject.shapes(case)
+        model, state, x = problem.model, step.state, problem.x
         scores = eqx.filter_eval_shape(rule.predict, model, state, x)
         if getattr(scores, "shape", None) != (BATCH, CLASSES):
             raise Failed(f"`predict` returns {_what(scores)}: return scores [batch, classes]")
@@ -126,8 +124,8 @@ def dtype(subject: Subject) -> None:
     for own, wide in ((jnp.float64, True), (jnp.float32, False), (jnp.bfloat16, False)):
         with jax.enable_x64(wide):
             for case in subject.cases[0]:
-                first = subject.shapes(case, own).first
-                for path, leaf in jax.tree.leaves_with_path(first.updates):
+                step = subject.shapes(case, own).step
+                for path, leaf in jax.tree.leaves_with_path(step.updates):
                     if leaf.dtype != own:
                         raise Failed(
                             f"the update of {_name(path)} is {leaf.dtype} where the weights are "

@@ -38,12 +38,11 @@ class Step(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """A problem, its network's weights, and two steps one after the other, as shapes."""
+    """A problem, its network's weights and a step, as shapes."""
 
     problem: Problem
     weights: Any
-    first: Step
-    second: Step
+    step: Step
 
 
 class Subject:
@@ -52,9 +51,9 @@ class Subject:
     Steps are computed when first asked for, and in float64.
     """
 
-    def __init__(self, rule_or_class: AbstractRule | type[AbstractRule], key: Key):
+    def __init__(self, rule_or_class: Any, key: Key):
         self.given = rule_or_class
-        self.kind = rule_or_class if isinstance(rule_or_class, type) else type(rule_or_class)
+        self.kind: Any = rule_or_class if isinstance(rule_or_class, type) else type(rule_or_class)
         self.key = key
         self._shapes: dict[tuple[Case, Any], Shapes] = {}
 
@@ -96,22 +95,24 @@ class Subject:
 
     def step(self, problem: Problem, **signals: Any) -> Step:
         """One call of `updates`."""
+        return Step(*self.call(problem, **signals))
+
+    def call(self, problem: Problem, **signals: Any) -> Any:
+        """What `updates` returns, whatever it is."""
         model, state, x, y, key = problem
         signals = {"learning_rate": jnp.asarray(0.1), **signals}
-        return Step(*self.rule.updates(model, state, x, y, key=key, **signals))
+        return self.rule.updates(model, state, x, y, key=key, **signals)
 
     def shapes(self, case: Case, dtype: Any = jnp.float64) -> Shapes:
-        """The shapes of two steps: traced as for a compiler, but nothing is computed."""
+        """The shapes of a step: traced as for a compiler, but nothing is computed."""
         if (case, dtype) not in self._shapes:
 
-            def two(model: Any, x: jax.Array, y: jax.Array, key: Key) -> Shapes:
+            def one(model: Any, x: jax.Array, y: jax.Array, key: Key) -> Shapes:
                 problem = Problem(model, self.rule.init(model, key=key), x, y, key)
-                first = self.step(problem)
-                second = self.step(problem._replace(state=first.state))
-                return Shapes(problem, weights(model), first, second)
+                return Shapes(problem, weights(model), self.step(problem))
 
             given = self._given(case, dtype)
-            self._shapes[case, dtype] = eqx.filter_eval_shape(two, *given, self.key)
+            self._shapes[case, dtype] = eqx.filter_eval_shape(one, *given, self.key)
         return self._shapes[case, dtype]
 
     # What several checks share
@@ -124,7 +125,7 @@ class Subject:
         """
         for case in DENSE[:-1]:
             try:
-                self.step(self.problem(case))
+                self.call(self.problem(case))
                 return case
             except UsageError:
                 continue
@@ -184,6 +185,6 @@ def _is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _size(leaf: np.ndarray) -> float:
-    largest = float(np.abs(leaf).max()) if leaf.size else 0.0
+def _size(leaf: Any) -> float:
+    largest = float(np.max(np.abs(leaf), initial=0.0))
     return largest if largest == largest else float("inf")

@@ -103,7 +103,7 @@ def _names(state: Any) -> list[str]:
 
 
 def _is_key(leaf: jax.Array) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _leaves(state: Any) -> dict[str, jax.Array]:

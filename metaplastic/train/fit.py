@@ -232,7 +232,8 @@ class _Loop:
         self.saved = time.monotonic()
 
     def _to_save(self) -> dict[str, Any]:
-        return {"state": self.state, "sums": self.sums.view(np.uint32)}  # every bit of float64
+        sums = jnp.asarray(self.sums.view(np.uint32))  # every bit of the float64
+        return {"state": self.state, "sums": sums}
 
     def _restore(self, folder: RunFolder, checkpoints: Checkpoints) -> None:
         step = checkpoints.latest()

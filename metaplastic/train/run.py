@@ -94,9 +94,10 @@ def require_same_data(config: Mapping[str, Any], folder: RunFolder) -> data.Data
 
 def restore_options(record: Mapping[str, Any]) -> TrainOptions:
     """The options of a record."""
-    return TrainOptions(
-        **{key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
-    )
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+    }
+    return TrainOptions(**fields)
 
 
 def _run(
@@ -109,7 +110,8 @@ def _run(
     if config["control"]:
         from ..rules.shallow import Shallow
 
-        frozen = Trainer(Shallow(loss=trainer.rule.loss), data.load(options.data), options)
+        loss: Any = trainer.rule.loss
+        frozen = Trainer(Shallow(loss=loss), data.load(options.data), options)
         control_outcome = fit(frozen, seeds, rates, reporter=reporter, name="shallow")
         control = {"rule": "shallow", "test_accuracy": summary(control_outcome, options)}
     result = {

@@ -240,7 +240,8 @@ class Trainer:
     def _alignment(self, batches: Batches, state: Replica, step: jax.Array) -> jax.Array:
         from ..analysis.alignment import update_angles
 
-        oracle = Backprop(loss=self.rule.loss)
+        loss: Any = self.rule.loss
+        oracle = Backprop(loss=loss)
 
         def one(replica: Replica) -> jax.Array:
             model = self.model(replica)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from metaplastic import _registry
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "own_rule" / "sign_delta.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_rule" / "sparse_feedback.py"
 
 
 def changed(folder: Path, *changes: tuple[str, str]) -> type:

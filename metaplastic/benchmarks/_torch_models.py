@@ -6,55 +6,42 @@ Extra `bench`.
 """
 
 import functools
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 from metaplastic._errors import require_extra
 
 
-def lenet_step_seconds(
-    batch: int = 64,
-    steps: int = 30,
-    channels: int = 1,
-    threads: int = 2,
-    filters: tuple[int, int, int] = (6, 16, 120),
-) -> float:
-    """Median seconds of a feedback-alignment step of LeNet on 32 x 32 images."""
-    network = functools.partial(_lenet, filters=filters)
-    return _median_step(network, batch, steps, channels, threads)
+Step = Callable[[], None]
+"""One training step on a fixed batch of 32 x 32 images."""
 
 
-def resnet20_step_seconds(
-    batch: int = 128, steps: int = 10, channels: int = 3, threads: int = 2
-) -> float:
-    """Median seconds of a feedback-alignment step of ResNet-20 on 32 x 32 images."""
-    return _median_step(_resnet20, batch, steps, channels, threads)
+def lenet_step(channels: int, filters: tuple[int, int, int], batch: int) -> Step:
+    """LeNet with these filters; see `metaplastic.models.lenet`."""
+    return _step(functools.partial(_lenet, filters=filters), batch, channels)
 
 
-def _median_step(
-    network: Callable[[Any, int], Any], batch: int, steps: int, channels: int, threads: int
-) -> float:
+def resnet20_step(batch: int, channels: int = 3) -> Step:
+    """ResNet-20; see `metaplastic.models.resnet20`."""
+    return _step(_resnet20, batch, channels)
+
+
+def _step(network: Callable[[Any, int], Any], batch: int, channels: int) -> Step:
     require_extra("torch", "bench")
     import torch  # pyright: ignore[reportMissingImports]
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     torch.manual_seed(0)
     model = network(_layers(torch), channels)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     x = torch.randn(batch, channels, 32, 32)
     y = torch.randint(0, 10, (batch,))
-    seconds = []
-    for _ in range(steps + 3):
-        start = time.perf_counter()
+
+    def step() -> None:
         optimiser.zero_grad(set_to_none=True)
         torch.nn.functional.cross_entropy(model(x), y).backward()
         optimiser.step()
-        seconds.append(time.perf_counter() - start)
-    torch.set_num_threads(before)
-    return statistics.median(seconds[3:])
+
+    return step
 
 
 def _layers(torch: Any) -> Any:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from .._errors import MetaplasticError, require_extra
 from .._files import storage_errors
+from . import inventory
 
 _KEPT = 2
 
@@ -37,8 +38,10 @@ class Checkpoints:
         """Write the state of a step; the checkpoints before it stay until it is whole."""
         if step in self._manager.all_steps():
             return
+        leaves = _leaves(state)
         with self._storage():
-            self._manager.save(step, args=self._ocp.args.StandardSave(_leaves(state)))
+            self._manager.save(step, args=self._ocp.args.StandardSave(leaves))
+            inventory.write(self.folder / str(step), leaves)
 
     def latest(self) -> int | None:
         """Step of the newest whole checkpoint."""
@@ -50,13 +53,17 @@ class Checkpoints:
         wanted = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), _leaves(like)
         )
+        path = self.folder / str(step)
+        advice = "delete that folder to go on from the one before it"
+        complaint = inventory.complaint(path, wanted)
+        if complaint:
+            raise MetaplasticError(f"the checkpoint {path} cannot be used ({complaint}): {advice}")
         try:
             with _quiet_orbax():
                 found = self._manager.restore(step, args=self._ocp.args.StandardRestore(wanted))
         except Exception as error:  # Orbax and TensorStore raise many kinds
             raise MetaplasticError(
-                f"the checkpoint {self.folder / str(step)} cannot be read "
-                f"({_first_line(error)}): delete that folder to go on from the one before it"
+                f"the checkpoint {path} cannot be read ({_first_line(error)}): {advice}"
             ) from error
         flat, structure = jax.tree.flatten(like)
         leaves = [
@@ -115,4 +122,5 @@ def _leaves(state: Any) -> dict[str, jax.Array]:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    text = str(error).partition(" [tensorstore_spec=")[0].strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else ''}"

@@ -103,17 +103,20 @@ class _Loop:
         if folder is not None:
             self.checkpoints = Checkpoints(folder.checkpoints, run=folder.path)
             self._restore(folder, self.checkpoints)
-        self.start = self.state if self.step == 0 else None
+        self.start = None if self.records else self.state
         """The initial state, until it is recorded: after the first chunk, for which users wait."""
 
     def run(self) -> Outcome:
+        whole = self.step, self.state, self.sums
         try:
             while self.step < self.trainer.steps and len(self.diverged) < len(self.seeds):
                 self._advance()
                 if self.step % self.trainer.steps_per_epoch == 0:
                     self._end_epoch()
+                whole = self.step, self.state, self.sums
                 self._save_if_due()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # anywhere above: go back to what belongs together
+            self.step, self.state, self.sums = whole
             self._save()
             raise
         self._save()

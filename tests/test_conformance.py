@@ -3,7 +3,16 @@
 import pytest
 
 from metaplastic import _registry
-from metaplastic.models import Sequential, mlp, pepita_conv, resnet20
+from metaplastic.models import (
+    Conv,
+    Dense,
+    GlobalAveragePool,
+    Identity,
+    Residual,
+    Sequential,
+    mlp,
+    pepita_conv,
+)
 from metaplastic.rules.direct_feedback_alignment import DirectFeedbackAlignment
 from metaplastic.rules.forward_forward import ForwardForward
 from metaplastic.rules.pepita import Pepita
@@ -48,7 +57,10 @@ def networks(key):
     yield pepita_conv(
         (7, 6, 2), 3, filters=(2,), kernel=2, activation="tanh", norm="batch", key=key
     )
-    yield Sequential(resnet20((4, 4, 1), 3, blocks=1, key=key), input_shape=(4, 4, 1))
+    body = Conv(2, 2, 3, padding=1, activation="identity", norm="batch", key=key)
+    head = Dense(2, 3, activation="identity", key=key)
+    residual = Residual(body, Identity(), "tanh")
+    yield Sequential(residual, GlobalAveragePool(), head, input_shape=(4, 4, 2))
 
 
 def test_networks(getkey):

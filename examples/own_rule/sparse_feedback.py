@@ -10,9 +10,8 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 
-from metaplastic._properties import Properties
 from metaplastic.rules._feedback import draw_feedback
-from metaplastic.rules.base import AbstractRule, aux, sweep
+from metaplastic.rules.base import AbstractRule, Properties, aux, sweep
 
 
 class SparseFeedback(AbstractRule):

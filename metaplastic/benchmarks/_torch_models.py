@@ -11,7 +11,6 @@ from typing import Any
 
 from metaplastic._errors import require_extra
 
-
 Step = Callable[[], None]
 """One training step on a fixed batch of 32 x 32 images."""
 

@@ -1,5 +1,6 @@
 """PEPITA 784-1024-10, batch 64, momentum and dropout: against the floor and against PyTorch."""
 
+import contextlib
 from typing import Any
 
 import jax
@@ -18,10 +19,8 @@ def run() -> list[dict[str, Any]]:
     """Rows: one chunk of steps against the same steps written by hand in PyTorch, and against two
     full and one weight-gradient matrix product a step."""
     candidates = {"ours": _ours(), "floor": _floor()}
-    try:
+    with contextlib.suppress(MissingExtraError):  # that comparison needs the extra `bench`
         candidates["torch"] = _torch()
-    except MissingExtraError:
-        pass  # the comparison with PyTorch needs the extra `bench`
     seconds = seconds_each(candidates)
     per_step = {name: [s / _STEPS for s in own] for name, own in seconds.items()}
     rows = [row("PEPITA / matrix-product floor", per_step["ours"], per_step["floor"], "<= 1.5")]

@@ -1,7 +1,8 @@
 """The kit for networks: a trace that tells the truth, and operations that belong together."""
 
+import functools
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from .._errors import UsageError
 from .._types import Key
@@ -17,6 +19,7 @@ from ..models import AbstractLayer, AbstractNetwork, LayerTrace, Trace, plastic_
 from ..rules.backprop import Backprop
 from ._findings import Failed, Finding, Skipped, Table, check, run_checks
 from ._subject import difference
+from ._training import compiled
 
 CHECKS: Table = {}
 _EXAMPLES = 3
@@ -37,20 +40,37 @@ class Network:
                 lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf,
                 model,
             )
-            self.x = jr.normal(key, (_EXAMPLES, *model.input_shape), jnp.float64)
+            shape = (_EXAMPLES, *model.input_shape)
+            self.x = jnp.asarray(np.random.default_rng(0).standard_normal(shape))
 
+    @functools.cached_property
     def trace(self) -> Trace:
-        return self.model.trace(self.x, key=self.key)
+        return self.compute(lambda model, x: model.trace(x, key=self.key))
 
-    def layers(self) -> list[tuple[int, AbstractLayer, LayerTrace]]:
-        """Plastic layers with their numbers and traces."""
-        own, traces = plastic_layers(self.model), self.trace().layers
-        if len(own) != len(traces):
+    @functools.cached_property
+    def output(self) -> jax.Array:
+        return self.compute(lambda model, x: model(x))
+
+    def compute(self, function: Callable[[Any, jax.Array], Any]) -> Any:
+        """`function(model, x)`, compiled."""
+        arrays, static = eqx.partition(self.model, eqx.is_array)
+        return compiled(lambda own, x: function(eqx.combine(own, static), x))(arrays, self.x)
+
+    def of_layers(self, function: Callable[[AbstractLayer, LayerTrace], Any]) -> list[Any]:
+        """`function` of each plastic layer with its trace, compiled together."""
+        count = len(plastic_layers(self.model))
+        if len(self.trace.layers) != count:
             raise Failed(
-                f"{len(own)} plastic layers leave {len(traces)} traces: record one LayerTrace for "
-                "each, in forward order"
+                f"{count} plastic layers leave {len(self.trace.layers)} traces: record one "
+                "LayerTrace for each, in forward order"
             )
-        return [(i, *pair) for i, pair in enumerate(zip(own, traces, strict=True), 1)]
+
+        def each(model: Any, x: jax.Array) -> list[Any]:
+            traces = model.trace(x, key=self.key).layers
+            pairs = zip(plastic_layers(model), traces, strict=True)
+            return [function(*pair) for pair in pairs]
+
+        return self.compute(each)
 
 
 def check_model(
@@ -71,7 +91,7 @@ def check_model(
 @check(CHECKS, "output")
 def output(network: Network) -> None:
     """The output is [batch, classes] and finite, and the last layer's."""
-    result = network.model(network.x)
+    result = network.output
     if result.ndim != 2 or result.shape[0] != _EXAMPLES:
         raise Failed(f"the output has shape {result.shape}: return [batch, classes]")
     if not bool(jnp.isfinite(result).all()):
@@ -86,59 +106,77 @@ def trace(network: Network) -> None:
         raise Skipped(
             "training differs from evaluation: the network has dropout or running averages"
         )
-    if difference(network.trace().output, network.model(network.x)) > _TOLERANCE:
+    if difference(network.trace.output, network.output) > _TOLERANCE:
         raise Failed("the trace's output is not the network's: let both come from `forward`")
 
 
 @check(CHECKS, "records", needs=("output",))
 def records(network: Network) -> None:
     """Every layer's trace holds what the layer did: drive, activity, mask."""
-    for index, layer, own in network.layers():
+
+    def again(layer: AbstractLayer, own: LayerTrace) -> tuple[jax.Array, ...]:
         drive = layer.drive(own.pre)
         if layer.norm is not None:
             drive = layer.norm(drive, training=True)[0]
         post = layer.activate(own.drive)
-        if own.mask is not None:
-            post = post * own.mask
-        if difference(own.drive, drive) > _TOLERANCE:
+        return drive, post if own.mask is None else post * own.mask, own.drive, own.post
+
+    for index, (drive, post, *own) in enumerate(network.of_layers(again), 1):
+        if difference(own[0], drive) > _TOLERANCE:
             raise Failed(f"trace.drive of layer {index} is not the drive of trace.pre")
-        if difference(own.post, post) > _TOLERANCE:
+        if difference(own[1], post) > _TOLERANCE:
             raise Failed(f"trace.post of layer {index} is not the activation of trace.drive")
 
 
 @check(CHECKS, "masks", needs=("records",))
 def masks(network: Network) -> None:
     """A second pass with `masks=` of the first, on the same input, is the first."""
-    first = network.trace()
-    second = network.model.trace(network.x, masks=first, key=jr.fold_in(network.key, 1))
-    if difference(second.output, first.output) > _TOLERANCE:
+    if all(own.mask is None for own in network.trace.layers):
+        raise Skipped("the network has no dropout")
+    second = network.compute(
+        lambda model, x: (
+            model.trace(
+                x, masks=model.trace(x, key=network.key), key=jr.fold_in(network.key, 1)
+            ).output
+        )
+    )
+    if difference(second, network.trace.output) > _TOLERANCE:
         raise Failed("masks= of an earlier trace are not used again: hand each node its own part")
 
 
 @check(CHECKS, "slope", needs=("records",))
 def slope(network: Network) -> None:
     """`slope` is the derivative of `activate`."""
-    for index, layer, own in network.layers():
+
+    def both(layer: AbstractLayer, own: LayerTrace) -> tuple[jax.Array, jax.Array]:
         exact = jax.jvp(layer.activate, (own.drive,), (jnp.ones_like(own.drive),))[1]
-        if difference(layer.slope(own.drive), exact) > _TOLERANCE:
+        return layer.slope(own.drive), exact
+
+    for index, (slope, exact) in enumerate(network.of_layers(both), 1):
+        if difference(slope, exact) > _TOLERANCE:
             raise Failed(f"`slope` of layer {index} is not the derivative of its `activate`")
 
 
 @check(CHECKS, "transposes", needs=("records",))
 def transposes(network: Network) -> None:
     """`hebb` and `send_back` are the derivatives of `linear`, for any weight."""
-    for index, layer, own in network.layers():
-        other = jr.normal(network.key, layer.weight.shape, layer.weight.dtype)
 
-        def linear(weight: jax.Array, pre: jax.Array, layer: AbstractLayer = layer) -> jax.Array:
+    def both(layer: AbstractLayer, own: LayerTrace) -> Any:
+        random = np.random.default_rng(0)
+        other = jnp.asarray(random.standard_normal(layer.weight.shape))
+
+        def linear(weight: jax.Array, pre: jax.Array) -> jax.Array:
             return eqx.tree_at(lambda node: node.weight, layer, weight).linear(pre)
 
         answer, back = jax.vjp(linear, other, own.pre)
-        signal = jr.normal(jr.fold_in(network.key, index), answer.shape, answer.dtype)
-        to_weight, to_pre = back(signal)
-        if difference(layer.hebb(own.pre, signal), to_weight) > _TOLERANCE:
+        signal = jnp.asarray(random.standard_normal(answer.shape))
+        sent = layer.send_back(signal, other, own.pre.shape[1:])
+        return (layer.hebb(own.pre, signal), sent), back(signal)
+
+    for index, ((hebb, sent), (to_weight, to_pre)) in enumerate(network.of_layers(both), 1):
+        if difference(hebb, to_weight) > _TOLERANCE:
             raise Failed(f"`hebb` of layer {index} is not the weight gradient of its `linear`")
-        if difference(layer.send_back(signal, other, own.pre.shape[1:]), to_pre) > _TOLERANCE:
+        if difference(sent, to_pre) > _TOLERANCE:
             raise Failed(
                 f"`send_back` of layer {index} is not the transpose of its `linear` with the "
                 "weight that it is given"
@@ -148,19 +186,19 @@ def transposes(network: Network) -> None:
 @check(CHECKS, "sweep", needs=("slope", "transposes"))
 def sweep(network: Network) -> None:
     """A sweep through the forward weights is the gradient of the loss."""
-    classes = network.trace().output.shape[-1]
+    classes = network.output.shape[-1]
     y = jnp.eye(classes, dtype=network.x.dtype)[jnp.arange(_EXAMPLES) % classes]
     loss = LOSSES["cross_entropy"]
 
-    def objective(own: Any) -> jax.Array:
-        model = eqx.combine(own, network.model)
-        return loss.value(model.trace(network.x, key=network.key).output, y)
+    def both(model: Any, x: jax.Array) -> Any:
+        def objective(own: Any) -> jax.Array:
+            return loss.value(eqx.combine(own, model).trace(x, key=network.key).output, y)
 
-    exact = jax.grad(objective)(weights(network.model))
-    swept = Backprop().updates(network.model, (), network.x, y, key=network.key)[0]
+        swept = Backprop().updates(model, (), x, y, key=network.key)[0]
+        return swept, jax.grad(objective)(weights(model))
+
+    swept, exact = network.compute(both)
     if jax.tree.structure(swept) != jax.tree.structure(exact):
         raise Failed("`sweep` returns updates of another structure than weights(model)")
     if difference(swept, exact) > _TOLERANCE:
-        raise Failed(
-            "`sweep` is not the gradient: a node's `sweep` or `back` does not undo its map"
-        )
+        raise Failed("`sweep` is not the gradient: mend the node whose `sweep` or `back` is amiss")

@@ -143,9 +143,7 @@ def test_augmentation_is_for_training_alone(images, getkey):
     assert x.shape == (5, 6, 6, 1)
     assert not np.array_equal(x, plain.batch(index, key=getkey())[0])
     np.testing.assert_array_equal(y, plain.batch(index, key=getkey())[1])
-    np.testing.assert_array_equal(
-        augmented.inputs(augmented.test.x), plain.inputs(plain.test.x)
-    )
+    np.testing.assert_array_equal(augmented.inputs(augmented.test.x), plain.inputs(plain.test.x))
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,9 @@ def test_nan_that_reaches_a_weight_ends_the_run(trainer, monkeypatch):
         )
 
     monkeypatch.setattr(Trainer, "chunk", poisoned)
-    with pytest.raises(DivergedError, match=r"at step 6 \(epoch 2, seed 1\): the weight \S*weight is"):
+    with pytest.raises(
+        DivergedError, match=r"at step 6 \(epoch 2, seed 1\): the weight \S*weight is"
+    ):
         fit(trainer, SEEDS, RATES)
 
 

@@ -38,7 +38,10 @@ def walk(transform, steps: int = 6, *, rate: float = 1.0) -> np.ndarray:
         ({"optimiser": "nesterov"}, optax.sgd(RATE, 0.9, nesterov=True)),
         ({"optimiser": "adam"}, optax.adam(RATE, eps_root=1e-8)),
         ({"optimiser": "rmsprop"}, optax.rmsprop(RATE)),
-        ({"optimiser": "adamw", "weight_decay": 0.1}, optax.adamw(RATE, eps_root=1e-8, weight_decay=0.1)),
+        (
+            {"optimiser": "adamw", "weight_decay": 0.1},
+            optax.adamw(RATE, eps_root=1e-8, weight_decay=0.1),
+        ),
         (
             {"optimiser": "momentum", "weight_decay": 0.1},
             optax.chain(optax.add_decayed_weights(0.1), optax.sgd(RATE, 0.9)),

@@ -126,9 +126,11 @@ def test_other_data_of_the_same_shape_compile_nothing(small):
     assert_same(moved, ran(trainer_of(dataset=other))[0])
 
 
-@pytest.mark.parametrize("other", [small_dataset(22), small_dataset(test=6), small_dataset(classes=4)])
+@pytest.mark.parametrize(
+    "other", [small_dataset(22), small_dataset(test=6), small_dataset(classes=4)]
+)
 def test_other_shapes_want_another_trainer(other):
-    with pytest.raises(ValueError, match="small differs in its shapes .* make a new Trainer"):
+    with pytest.raises(ValueError, match=r"small differs in its shapes .* make a new Trainer"):
         trainer_of().on(other)
 
 
@@ -140,7 +142,9 @@ def test_loop_is_chosen_for_large_work_on_a_cpu():
 
 def test_work_counts_the_multiplications_of_a_batch():
     assert trainer_of(hidden=(4,)).work == 5 * (3 * 4 + 4 * 3)
-    conv = trainer_of(dataset=image_dataset(side=11), model="pepita_conv", filters=(2,), hidden=None)
+    conv = trainer_of(
+        dataset=image_dataset(side=11), model="pepita_conv", filters=(2,), hidden=None
+    )
     layers = plastic_layers(eqx.filter_eval_shape(conv._build, jr.key(0)))
     height, width = layers[0].weight.shape[:2]
     positions = (11 - height + 1) * (11 - width + 1)

@@ -1,12 +1,12 @@
 """The command line in a process of its own, to be killed; and what a run must come to."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,13 @@ import numpy as np
 
 TIMES = {"seconds", "samples_per_second", "run"}
 """What two runs that came to the same may differ in."""
+
+
+_AS_A_MODULE = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('metaplastic', run_name='__main__', alter_sys=True)"
+)
+"""`python -m metaplastic`, which hears Ctrl-C even if whoever started the tests ignores it."""
 
 
 class CommandLine:
@@ -32,14 +39,12 @@ class CommandLine:
 
     def start(self, *argv: str) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", "metaplastic", *argv],
+            [sys.executable, "-c", _AS_A_MODULE, *argv],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A runner in the background may have told its children to ignore it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def run(self, *argv: str) -> tuple[int, str, str]:
@@ -60,9 +65,8 @@ class CommandLine:
 
 def checkpoint_names(run: Path) -> list[str]:
     """Entries of all folders of checkpoints in a run, half-written ones included."""
-    with contextlib.suppress(FileNotFoundError):
-        return [entry.name for folder in run.rglob("checkpoints") for entry in folder.iterdir()]
-    return []
+    walk = os.walk(run)  # it does not mind what disappears meanwhile
+    return [name for path, names, _ in walk if path.endswith("checkpoints") for name in names]
 
 
 def final_arrays(checkpoints: Path) -> dict[str, np.ndarray]:
@@ -71,7 +75,8 @@ def final_arrays(checkpoints: Path) -> dict[str, np.ndarray]:
 
     with ocp.CheckpointManager(checkpoints.absolute()) as manager:
         step = manager.latest_step()
-    with ocp.PyTreeCheckpointer() as checkpointer:
+    with warnings.catch_warnings(), ocp.PyTreeCheckpointer() as checkpointer:
+        warnings.simplefilter("ignore")  # it asks for shardings, which bytes do not need
         tree = checkpointer.restore(checkpoints.absolute() / str(step) / "default")
     named = jax.tree.leaves_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in named}

@@ -59,6 +59,8 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
     (5, 10)
     """
 
+    n_features_in_: int
+
     # Any: scikit-learn asks that values are checked in `fit`, not here.
     def __init__(
         self,
@@ -155,7 +157,8 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         """Scores [n, classes]; blocks of few sizes go through the network, so that few programs
         are compiled."""
         check_is_fitted(self)
-        X = self._inputs(validate_data(self, X, dtype=np.float64, reset=False))
+        checked: Any = validate_data(self, X, dtype=np.float64, reset=False)
+        X = self._inputs(checked)
         program, found = self._program(), []
         for first in range(0, len(X), _MOST):
             block = X[first : first + _MOST]

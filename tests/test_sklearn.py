@@ -122,7 +122,8 @@ def test_rule_by_name_class_or_instance(blobs, rule, options):
 def test_own_rule_from_a_file(tmp_path, blobs, fitted):
     path = tmp_path / "mine.py"
     path.write_text(
-        '"""Mine."""\nfrom metaplastic.rules.feedback_alignment import FeedbackAlignment as Theirs\n'
+        '"""Mine."""\n'
+        "from metaplastic.rules.feedback_alignment import FeedbackAlignment as Theirs\n"
         '\n\nclass Mine(Theirs):\n    """Mine."""\n    properties = Theirs.properties\n'
     )
     own = PlasticClassifier(f"{path}:Mine", **QUICK, random_state=0).fit(*blobs)

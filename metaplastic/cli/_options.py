@@ -221,9 +221,11 @@ def _tyro(argv: list[str], options_type: type[Options], command: str, about: str
 
 
 def _sentence(complaint: str, command: str) -> str:
-    lines = [line.strip("│ ") for line in complaint.splitlines() if line.startswith("│")]
-    rules = [i for i, line in enumerate(lines) if line.startswith("──")]
-    text = " ".join(lines[: rules[0] if rules else None]).strip()
+    # A title, then what is wrong down to a rule; in a box, or in ASCII with a rule before it too.
+    lines = [line.strip("│╰╯ ") for line in complaint.splitlines()[1:]]
+    rules = [i for i, line in enumerate(lines) if re.fullmatch("─{3,}|-{3,}", line)]
+    first = 1 if rules[:1] == [0] else 0
+    text = " ".join(lines[first : min(rules[first:], default=None)]).strip()
     if not text:
         return f"wrong options: metaplastic {command} --help"
     choice = re.search(

@@ -3,6 +3,7 @@
 import dataclasses
 
 from metaplastic import _registry
+from metaplastic._errors import MissingExtraError
 from metaplastic.cli import _options, _output
 
 _ABOUT = "Run the benchmark NAME (`metaplastic list benchmarks`), or all of them."
@@ -28,7 +29,14 @@ def main(argv: list[str]) -> int:
     benchmarks = {name: _registry.load("benchmarks", name) for name in names}
     rows = []
     for name, run in benchmarks.items():
-        for row in run():
+        try:
+            found = run()
+        except MissingExtraError as missing:
+            if len(names) == 1:
+                raise
+            print(f"{name}: left out ({missing})", flush=True)
+            continue
+        for row in found:
             rows.append({"benchmark": name, **row})
             print(
                 f"{row['comparison']}: {row['ratio']:.2f} "

@@ -1,6 +1,7 @@
 """Checkpoints of a run: whole or absent, the newest two kept."""
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ class Checkpoints:
         self.run = run
         self.folder = folder.absolute()
         self._ocp = ocp
+        logging.getLogger("asyncio").addFilter(_is_not_of_orbax)
         with self._storage():
             self._manager = ocp.CheckpointManager(
                 self.folder,
@@ -41,7 +43,7 @@ class Checkpoints:
         leaves = _leaves(state)
         with self._storage():
             self._manager.save(step, args=self._ocp.args.StandardSave(leaves))
-            inventory.write(self.folder / str(step), leaves)
+            inventory.write(self.folder / str(step), leaves, run=self.run)
 
     def latest(self) -> int | None:
         """Step of the newest whole checkpoint."""
@@ -95,14 +97,19 @@ class Checkpoints:
 @contextlib.contextmanager
 def _quiet_orbax() -> Iterator[None]:
     """Orbax reports every step of a save through `absl.logging`; users need none of it."""
-    from absl import logging
+    from absl import logging as absl_logging
 
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
+    level = absl_logging.get_verbosity()
+    absl_logging.set_verbosity(absl_logging.FATAL)
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        absl_logging.set_verbosity(level)
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+    """Of a save that fails, asyncio would log every piece besides what we say of the whole."""
+    return "orbax" not in record.getMessage()
 
 
 def _names(state: Any) -> list[str]:

@@ -12,14 +12,15 @@ from .._json import dumps
 _FILE = "inventory.json"
 
 
-def write(folder: Path, leaves: Mapping[str, Any]) -> None:
+def write(folder: Path, leaves: Mapping[str, Any], *, run: Path) -> None:
     """Record the arrays of a checkpoint, and the checksum of every file in its folder."""
     files = {
         str(path.relative_to(folder)): _checksum(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    write_atomic(folder / _FILE, dumps({"leaves": _shapes(leaves), "files": files}) + "\n")
+    text = dumps({"leaves": _shapes(leaves), "files": files}) + "\n"
+    write_atomic(folder / _FILE, text, run=run)
 
 
 def complaint(folder: Path, leaves: Mapping[str, Any]) -> str | None:

@@ -67,7 +67,7 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
     done = folder.read_result()
     if done is not None:
         return done
-    config = folder.read_config()
+    config = folder.read_config("paper", "scale", "experiment", "seed", "seeds")
     return reproduce(
         config["paper"],
         config["scale"],

@@ -113,8 +113,15 @@ class RunFolder:
         """Write `config.json`, with the schema's version and the environment added."""
         self._write(self.config_path, {"environment": environment(), **config})
 
-    def read_config(self) -> dict[str, Any]:
-        return _read(self.config_path)
+    def read_config(self, *required: str) -> dict[str, Any]:
+        """The configuration; `MetaplasticError` where one of the `required` keys is missing."""
+        config = _read(self.config_path)
+        for key in required:
+            if key not in config:
+                raise MetaplasticError(
+                    f"{self.config_path} is damaged (no {key!r}): restore it from a copy"
+                )
+        return config
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`, with the schema's version added."""

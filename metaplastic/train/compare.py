@@ -93,7 +93,7 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
     done = folder.read_result()
     if done is not None:
         return done
-    config = folder.read_config()
+    config = folder.read_config("rules", "options", "rates", "seeds", "data", "grid_seeds")
     require_same_data(config, folder)
     rules = [(own["label"], own["name"], restore_rule(own)) for own in config["rules"]]
     shared = Protocol(

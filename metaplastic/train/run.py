@@ -74,7 +74,7 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
     done = folder.read_result()
     if done is not None:
         return done
-    config = folder.read_config()
+    config = folder.read_config("rule", "options", "seeds", "data", "control", "protocol")
     dataset = require_same_data(config, folder)
     trainer = Trainer(restore_rule(config["rule"]), dataset, restore_options(config["options"]))
     return _run(config, trainer, folder, reporter)

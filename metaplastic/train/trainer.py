@@ -23,7 +23,6 @@ from ..models import absorb_statistics, plastic_layers, weights
 from ..rules.backprop import Backprop
 from ..rules.base import AbstractRule
 from .batches import Batches, Split, make_batches, multiplications
-from .halves import in_halves
 from .network import network_builder
 from .optimiser import make_optimiser, make_schedule
 from .options import TrainOptions
@@ -151,12 +150,6 @@ class Trainer:
             return jax.tree.map(lambda leaf: leaf[None], one)
         return jax.lax.map(function, state)
 
-    def _at_once(self, compiled: Any, state: Replica) -> Any:
-        """A compiled function of all replicas, on two threads where one core would do it all."""
-        if self.loop or jax.default_backend() != "cpu":
-            return compiled(state)
-        return in_halves(compiled, state, state.rate.shape[0])
-
     def model(self, replica: Replica) -> Any:
         """The network of one replica (no leading axis)."""
         return eqx.combine(replica.model, self.static)
@@ -167,9 +160,7 @@ class Trainer:
         self, state: Replica, step: jax.Array, *, length: int
     ) -> tuple[Replica, ChunkMetrics]:
         """`length` steps from `step` on; they must lie within one epoch."""
-        return self._at_once(
-            lambda part: self._jit_chunk(self.batches, part, step, length=length), state
-        )
+        return self._jit_chunk(self.batches, state, step, length=length)
 
     def _chunk(
         self, batches: Batches, state: Replica, step: jax.Array, *, length: int
@@ -212,7 +203,7 @@ class Trainer:
 
     def scores(self, state: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
         """`(accuracy, mean loss)` on a split, [replicas] each."""
-        return self._at_once(lambda part: self._jit_scores(self.batches, part, split), state)
+        return self._jit_scores(self.batches, state, split)
 
     def _scores(
         self, batches: Batches, state: Replica, split: Split
@@ -244,7 +235,7 @@ class Trainer:
 
     def alignment(self, state: Replica, step: jax.Array) -> jax.Array:
         """Angle in degrees of each layer's update to backpropagation's, [replicas, layers]."""
-        return self._at_once(lambda part: self._jit_alignment(self.batches, part, step), state)
+        return self._jit_alignment(self.batches, state, step)
 
     def _alignment(self, batches: Batches, state: Replica, step: jax.Array) -> jax.Array:
         from ..analysis.alignment import update_angles

@@ -74,10 +74,11 @@ def test_finished_run_is_shown_again_and_not_run(capsys, fail):
 def test_summary_for_people(capsys):
     assert main([*ARGV, "--control", "--quiet"]) == 0
     shown = capsys.readouterr()
-    first, second, last = shown.out.splitlines()
+    first, second, *figures, last = shown.out.splitlines()
     assert first.startswith("mine on digits: test accuracy 0.")
     assert "(2 seeds)" in first
     assert second.startswith("shallow (the control): test accuracy 0.")
+    assert figures and all(line.startswith("figure: run/figures/") for line in figures)
     assert last == "run folder: run"
     assert shown.err == ""
 

@@ -183,3 +183,10 @@ def test_run_that_began_is_kept(run):
     run.discard_unstarted()
     assert run.read_metrics() == [{"step": 1}]
     assert run.read_config()["command"] == "train"
+
+
+def test_config_without_a_key_that_is_needed(tmp_path):
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        folder.write_config({"command": "train"})
+        with pytest.raises(MetaplasticError, match=r"config\.json is damaged \(no 'rule'\)"):
+            folder.read_config("command", "rule")

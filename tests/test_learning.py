@@ -6,6 +6,7 @@ The narrow network matters: with 128 hidden units frozen random features reach 9
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -91,3 +92,14 @@ def test_hidden_updates_come_to_point_downhill(rule, fields):
     _, _, trainer, outcome = train(rule, 0.05, fields)
     angle = np.asarray(trainer.alignment(outcome.state, jnp.int32(trainer.steps - 1)))[:, 0]
     assert angle.mean() < 65
+
+
+def test_forward_forward_by_goodness_alone():
+    """The read-out has no weights, so the control is the network before it learns: at chance."""
+    fields = {"label_slots": "append", "readout": "goodness"}
+    options = {"hidden": (200, 200), "optimiser": "adam", "epochs": 60}
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam mixes integer and float steps
+        accuracy, _, _, outcome = train("forward_forward", 3e-3, fields, **options)
+    untrained = np.mean(outcome.records[0]["test_accuracy"])
+    assert untrained < 0.3
+    assert accuracy >= 0.93

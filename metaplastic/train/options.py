@@ -1,6 +1,6 @@
 """What a training run is made of; the fields are the options of `metaplastic train`.
 
-Nothing here imports JAX, so that a command can read the options before it pays for it.
+Plain Python: a run record holds exactly these fields.
 """
 
 from dataclasses import dataclass

@@ -54,6 +54,11 @@ class Kind:
 KINDS = {
     "rules": Kind("rule", "rules", base="metaplastic.rules.base:AbstractRule", mark="properties"),
     "models": Kind("model", "models", attribute="{name}"),
+    "learners": Kind("learner", "learners", attribute="{name}"),
+    "tasks": Kind("task", "tasks", base="metaplastic.tasks.base:AbstractTask", mark="criterion"),
+    "estimators": Kind(
+        "estimator", "meta", base="metaplastic.meta.base:AbstractMetaGradient", mark="demands"
+    ),
     "datasets": Kind("data set", "data", attribute="SOURCE"),
     "papers": Kind("paper", "papers", attribute="PAPER"),
     "benchmarks": Kind("benchmark", "benchmarks", attribute="run"),

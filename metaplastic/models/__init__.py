@@ -25,7 +25,7 @@ from .base import (
     with_layers as with_layers,
     zero_updates as zero_updates,
 )
-from .composite import Residual as Residual, Sequential as Sequential
+from .composite import Residual as Residual, Sequential as Sequential, split as split
 from .conv import Conv as Conv
 from .dense import Dense as Dense
 from .lenet import lenet as lenet

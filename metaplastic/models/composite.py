@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from .._errors import UsageError
 from .._types import Key, Updates
 from ._activations import ACTIVATIONS, ActivationName
 from .base import AbstractNetwork, AbstractNode, Carry, plastic_layers
@@ -112,3 +113,37 @@ class Residual(AbstractNode):
         )
         update = eqx.tree_at(lambda r: (r.body, r.shortcut), self, (body, shortcut))
         return update, through_body + through_shortcut
+
+
+def split(model: AbstractNetwork, layers: int) -> tuple[Sequential | None, AbstractNetwork]:
+    """`(front, back)` of a network, the front with its first `layers` plastic layers; None and the
+    network itself for 0.
+
+    Fixed nodes after the cut (pooling, flattening) belong to the front. Raises `UsageError` where
+    the network has no more than `layers` plastic layers, or no seam after that many.
+    """
+    if layers == 0:
+        return None, model
+    total = len(plastic_layers(model))
+    if not 0 < layers < total:
+        raise UsageError(
+            f"{layers} of {total} plastic layers cannot be split off: at least one must be left"
+        )
+    if not isinstance(model, Sequential):
+        raise UsageError(f"a {type(model).__name__} cannot be split: build it with Sequential")
+    met = 0
+    for index, node in enumerate(model.nodes):
+        count = len(plastic_layers(node))
+        if met == layers and count:
+            front = Sequential(*model.nodes[:index], input_shape=model.input_shape)
+            return front, Sequential(*model.nodes[index:], input_shape=_output_shape(front))
+        met += count
+    raise UsageError(f"this network has no seam after {layers} plastic layers: a block lies across")
+
+
+def _output_shape(front: Sequential) -> tuple[int, ...] | None:
+    if front.input_shape is None:
+        return None
+    dtype = plastic_layers(front)[0].weight.dtype
+    probe = jax.ShapeDtypeStruct((1, *front.input_shape), dtype)
+    return eqx.filter_eval_shape(lambda own, x: own(x), front, probe).shape[1:]

@@ -1,0 +1,1 @@
+"""Learners, one file each: what changes during a lifetime."""

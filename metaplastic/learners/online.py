@@ -1,0 +1,224 @@
+"""A network that any learning rule trains on-line; what its lifetimes start from is learned.
+
+MAML, OML, ANIL, BOIL, feedback + local plasticity and meta-learned feedback are compositions
+of this learner with a rule, a choice of layers, and a meta-gradient.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from .._errors import UsageError
+from .._types import Key
+from ..models import (
+    AbstractNetwork,
+    ActivationName,
+    InitialiserName,
+    absorb_statistics,
+    plastic_layers,
+    split,
+    weights,
+    with_layers,
+    zero_updates,
+)
+from ..models._build import network_builder
+from ..rules.base import AbstractRule
+from ..tasks.base import AbstractTask
+from .base import AbstractLearner
+
+Rates = Literal["fixed", "global", "tensor", "synapse"]
+
+
+class OnlineLife(eqx.Module):
+    """Fast state of a network that learns: its weights, and what rule and optimiser carry."""
+
+    model: Any
+    rule: Any
+    optimiser: Any
+
+
+class OnlineLearner(AbstractLearner):
+    """W <- W - rate * optimiser(rule's update), at every moment that is told its y.
+
+    Meta-parameters: `model` (the initial weights), `state` (what the rule starts with: feedback
+    weights, plasticity coefficients), arrays of the `rule` itself, and `rate` where it is learned.
+    """
+
+    model: AbstractNetwork
+    rule: AbstractRule
+    state: Any
+    """What the rule carries at the start of a lifetime, for the layers that are not frozen."""
+    rate: Any
+    """Learning rate: a number (fixed), or arrays that are learned: one for all (`global`), one a
+    tensor, one a synapse (a tree shaped like the weights)."""
+    optimiser: optax.GradientTransformation = eqx.field(static=True)
+    frozen: int = eqx.field(static=True)
+    """The first so many plastic layers do not change within a lifetime."""
+    frozen_head: int = eqx.field(static=True)
+    """The last so many plastic layers do not change within a lifetime."""
+    first_order: bool = eqx.field(static=True)
+    """Treat the rule's updates as constants when differentiating."""
+
+    def __init__(
+        self,
+        model: AbstractNetwork,
+        rule: AbstractRule,
+        optimiser: optax.GradientTransformation | None = None,
+        *,
+        rate: float = 0.01,
+        rates: Rates = "fixed",
+        frozen: int = 0,
+        frozen_head: int = 0,
+        key: Key,
+    ):
+        """`key` draws what the rule starts with. Raises `UsageError` where no layer is left."""
+        total = len(plastic_layers(model))
+        for name, value in {"frozen": frozen, "frozen-head": frozen_head}.items():
+            if value < 0:
+                raise UsageError(f"--learner.{name} {value}: it must not be negative")
+        if frozen + frozen_head >= total:
+            raise UsageError(
+                f"{frozen} frozen layers and {frozen_head} of the head leave none of the {total} "
+                "layers to learn: freeze fewer"
+            )
+        self.model, self.rule = model, rule
+        self.optimiser = optax.identity() if optimiser is None else optimiser
+        self.frozen, self.frozen_head, self.first_order = frozen, frozen_head, False
+        back = split(model, frozen)[1]
+        self.state = rule.init(back, key=key)
+        self.rate = _rates(back, rate, rates)
+
+    def perceive(self, x: jax.Array) -> jax.Array:
+        front = split(self.model, self.frozen)[0]
+        return x if front is None else front(x)
+
+    def birth(self, *, key: Key) -> OnlineLife:
+        del key
+        back = split(self.model, self.frozen)[1]
+        return OnlineLife(
+            eqx.filter(back, eqx.is_array), self.state, self.optimiser.init(weights(back))
+        )
+
+    def step(
+        self, life: OnlineLife, x: jax.Array, y: jax.Array | None, *, key: Key
+    ) -> tuple[OnlineLife, jax.Array]:
+        if y is None:
+            return life, self.predict(life, x)
+        before = self._network(life)
+        # Rules that need one rate for all say so where there is none.
+        signals = {} if isinstance(self.rate, AbstractNetwork) else {"learning_rate": self.rate}
+        updates, state, aux = self.rule.updates(before, life.rule, x, y, key=key, **signals)
+        updates = self._only_plastic(updates)
+        if self.first_order:
+            updates = jax.lax.stop_gradient(updates)
+        steps, optimiser = self.optimiser.update(updates, life.optimiser, weights(before))
+        after = eqx.apply_updates(before, self._scaled(steps))
+        after = absorb_statistics(after, aux.statistics)
+        after, state = self.rule.after_step(before, after, state)
+        return OnlineLife(eqx.filter(after, eqx.is_array), state, optimiser), aux.output
+
+    def predict(self, life: OnlineLife, x: jax.Array) -> jax.Array:
+        return self.rule.predict(self._network(life), life.rule, x)
+
+    def detached(self) -> "OnlineLearner":
+        """Updates of the rule are constants; learned rates and initial weights are not."""
+        return eqx.tree_at(lambda own: own.first_order, self, True)
+
+    def inherit(self, life: OnlineLife) -> "OnlineLearner":
+        front, back = split(self.model, self.frozen)
+        after = eqx.combine(life.model, eqx.filter(back, eqx.is_array, inverse=True))
+        layers = (
+            plastic_layers(after)
+            if front is None
+            else [*plastic_layers(front), *plastic_layers(after)]
+        )
+        return eqx.tree_at(lambda own: own.model, self, with_layers(self.model, layers))
+
+    def _network(self, life: OnlineLife) -> AbstractNetwork:
+        back = split(self.model, self.frozen)[1]
+        return eqx.combine(life.model, eqx.filter(back, eqx.is_array, inverse=True))
+
+    def _only_plastic(self, updates: Any) -> Any:
+        if not self.frozen_head:
+            return updates
+        layers, still = plastic_layers(updates), plastic_layers(zero_updates(updates))
+        kept = len(layers) - self.frozen_head
+        return with_layers(updates, [*layers[:kept], *still[kept:]])
+
+    def _scaled(self, steps: Any) -> Any:
+        if isinstance(self.rate, AbstractNetwork):
+            return jax.tree.map(lambda rate, step: -rate * step, self.rate, steps)
+        return jax.tree.map(lambda step: -self.rate * step, steps)
+
+
+def _rates(model: AbstractNetwork, rate: float, rates: Rates) -> Any:
+    if rates == "fixed":
+        return rate
+    if rates == "global":
+        return jnp.asarray(rate, plastic_layers(model)[0].weight.dtype)
+    shape = jnp.shape if rates == "synapse" else lambda leaf: ()
+    return jax.tree.map(lambda leaf: jnp.full(shape(leaf), rate, leaf.dtype), weights(model))
+
+
+def online(
+    task: AbstractTask,
+    *,
+    rule: AbstractRule,
+    model: str = "mlp",
+    hidden: Sequence[int] | None = None,
+    filters: Sequence[int] | None = None,
+    activation: ActivationName | None = None,
+    bias: bool | None = True,
+    initialiser: InitialiserName | None = None,
+    rate: float = 0.01,
+    rates: Rates = "fixed",
+    frozen: int = 0,
+    frozen_head: int = 0,
+    key: Key,
+) -> OnlineLearner:
+    """A network of the registry, trained within its lifetime by `rule` under the task's loss.
+
+    Args:
+        task: What it is to learn.
+        rule: A name of `metaplastic list rules`, or your own file.py:Name.
+        model: A name of `metaplastic list models`, or your own file.py:function.
+        hidden: Widths of the hidden layers; the network's own where it is not given.
+        filters: Filters of the convolutions; the network's own where it is not given.
+        activation: Activation of the hidden layers; the network's own where it is not given.
+        bias: Biases, which learn too.
+        initialiser: Distribution of the initial weights.
+        rate: Learning rate within the lifetime; where rates are learned, their start.
+        rates: Who has a rate: one fixed number, or learned ones for all, a tensor, a synapse.
+        frozen: The first so many layers do not change within a lifetime (ANIL, OML).
+        frozen_head: The last so many layers do not change within a lifetime (BOIL).
+        key: Draws the initial weights and what the rule starts with.
+    """
+    model_key, rule_key = jax.random.split(key)
+    options = {
+        "hidden": hidden,
+        "filters": filters,
+        "activation": activation,
+        "bias": bias,
+        "initialiser": initialiser,
+    }
+    rule = with_loss(rule, task)
+    shape = rule.input_shape(task.input_shape, task.outputs)
+    return OnlineLearner(
+        network_builder(model, shape, task.outputs, options)(model_key),
+        rule,
+        rate=rate,
+        rates=rates,
+        frozen=frozen,
+        frozen_head=frozen_head,
+        key=rule_key,
+    )
+
+
+def with_loss(rule: AbstractRule, task: AbstractTask) -> AbstractRule:
+    """The rule with the loss of the task, which is what its output's error comes from."""
+    return dataclasses.replace(rule, loss=task.criterion.rule_loss)

@@ -1,0 +1,1 @@
+"""Meta-gradients, one file an estimator: how many lifetimes improve what a lifetime starts from."""

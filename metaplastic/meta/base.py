@@ -1,0 +1,76 @@
+"""The contract of a meta-gradient: from a learner and episodes to a gradient of its arrays."""
+
+import abc
+from typing import Any, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from .._types import Key
+from ..learners.base import AbstractLearner
+from ..learners.lifetime import Scan, live
+from ..tasks.base import Episode
+
+Gradient: TypeAlias = Any
+"""Shaped like the arrays of a learner that are learned; None at every other leaf."""
+
+
+class MetaAux(eqx.Module):
+    """What a meta-gradient says beside its estimate."""
+
+    loss: jax.Array
+    """Of each lifetime, [episodes]."""
+    metric: jax.Array
+    """Of each lifetime, [episodes]."""
+
+
+class AbstractMetaGradient(eqx.Module):
+    """How to improve, over many lifetimes, what a lifetime starts from.
+
+    Its fields are options of the command line.
+    """
+
+    demands: eqx.AbstractClassVar[str]
+    """What a learner must be: "" for any, `inherits` where its weights must be handed on,
+    `settles` where its lifetimes must be minima of a loss."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
+    ) -> tuple[Gradient, MetaAux]:
+        """Gradient of the mean loss over `episodes` (a leading axis), descent by subtraction.
+
+        `where` marks the arrays that are learned (a tree of booleans); all inexact arrays by
+        default. The same key gives the same lifetimes under every estimator.
+        """
+
+
+def learned(learner: AbstractLearner, where: Any = None) -> tuple[Any, Any]:
+    """`(arrays that are learned, everything else)`; `eqx.combine` undoes it."""
+    return eqx.partition(learner, eqx.is_inexact_array if where is None else where)
+
+
+def count(episodes: Episode) -> int:
+    """Number of episodes in a batch of them."""
+    return episodes.stream.x.shape[0]
+
+
+def differentiate(
+    learner: AbstractLearner, episodes: Episode, *, scan: Scan, key: Key, where: Any
+) -> tuple[Gradient, MetaAux]:
+    """Reverse-mode derivative of the mean loss of the lifetimes, through the given `scan`."""
+    arrays, rest = learned(learner, where)
+    keys = jr.split(key, count(episodes))
+
+    def mean_loss(arrays: Any) -> tuple[jax.Array, MetaAux]:
+        own = eqx.combine(arrays, rest)
+
+        def one(episode: Episode, key: Key) -> Any:
+            return live(own, episode, key=key, scan=scan)
+
+        verdict = jax.vmap(one)(episodes, keys)
+        return jnp.mean(verdict.loss), MetaAux(verdict.loss, verdict.metric)
+
+    return jax.grad(mean_loss, has_aux=True)(arrays)

@@ -1,0 +1,82 @@
+"""The whole lifetime differentiated, with most moments computed twice to save memory."""
+
+import math
+from typing import Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+
+from .._errors import UsageError
+from .._types import Key
+from ..learners.base import AbstractLearner
+from ..learners.lifetime import Scan
+from ..tasks.base import Episode
+from .base import AbstractMetaGradient, Gradient, MetaAux, differentiate
+
+
+class Unrolled(AbstractMetaGradient):
+    """The exact gradient: reverse-mode differentiation through every moment of the lifetime.
+
+    `blocks` stores the life at every sqrt(T)-th moment alone and computes the moments in between
+    again (Chen, Xu, Zhang & Guestrin 2016, "Training deep nets with sublinear memory cost",
+    section 4.1): memory grows like the square root of the lifetime, for one more forward pass.
+    """
+
+    demands: ClassVar[str] = ""
+
+    rematerialise: Literal["auto", "none", "steps", "blocks"] = eqx.field(
+        static=True, default="auto"
+    )
+    """`none`: store all; `steps`: store the life at every moment; `blocks`: at every sqrt(T)-th;
+    `auto`: `blocks` in lifetimes of more than 100 moments, else `none`."""
+    block: int | None = eqx.field(static=True, default=None)
+    """Moments of a block; the square root of the lifetime where it is not given."""
+
+    def __check_init__(self):
+        if self.block is not None and self.block < 1:
+            raise UsageError(f"--estimator.block {self.block}: at least 1 is needed")
+
+    def __call__(
+        self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
+    ) -> tuple[Gradient, MetaAux]:
+        moments = episodes.stream.x.shape[1]
+        return differentiate(learner, episodes, scan=self._scan(moments), key=key, where=where)
+
+    def _scan(self, moments: int) -> Scan:
+        kind = self.rematerialise
+        if kind == "auto":
+            kind = "blocks" if moments > 100 or self.block is not None else "none"
+        if kind == "none":
+            return jax.lax.scan
+        if kind == "steps":
+            return lambda step, life, xs: jax.lax.scan(jax.checkpoint(step), life, xs)
+        return blocked_scan(self.block or max(math.isqrt(moments), 1))
+
+
+def blocked_scan(block: int) -> Scan:
+    """A scan whose backward pass stores the carry at every `block`-th step alone."""
+
+    def scan(step: Any, life: Any, xs: Any) -> tuple[Any, Any]:
+        def run(life: Any, xs: Any) -> tuple[Any, Any]:
+            return jax.lax.scan(step, life, xs)
+
+        return scan_in_blocks(jax.checkpoint(run), life, xs, block)
+
+    return scan
+
+
+def scan_in_blocks(run: Any, life: Any, xs: Any, block: int) -> tuple[Any, Any]:
+    """`run(life, xs of a block) -> (life, outputs)` over blocks; a shorter one comes first."""
+    length = jax.tree.leaves(xs)[0].shape[0]
+    short = length % block
+    first = None
+    if short:
+        life, first = run(life, jax.tree.map(lambda leaf: leaf[:short], xs))
+    if length < block:
+        return life, first
+    rest = jax.tree.map(lambda leaf: leaf[short:].reshape(-1, block, *leaf.shape[1:]), xs)
+    life, outputs = jax.lax.scan(run, life, rest)
+    outputs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
+    if first is not None:
+        outputs = jax.tree.map(lambda a, b: jax.numpy.concatenate([a, b]), first, outputs)
+    return life, outputs

@@ -32,6 +32,7 @@ from ..tasks.base import AbstractTask
 from .base import AbstractLearner
 
 Rates = Literal["fixed", "global", "tensor", "synapse"]
+_PLAIN = optax.identity()  # one object, so that two learners are of one structure
 
 
 class OnlineLife(eqx.Module):
@@ -87,7 +88,7 @@ class OnlineLearner(AbstractLearner):
                 "layers to learn: freeze fewer"
             )
         self.model, self.rule = model, rule
-        self.optimiser = optax.identity() if optimiser is None else optimiser
+        self.optimiser = _PLAIN if optimiser is None else optimiser
         self.frozen, self.frozen_head, self.first_order = frozen, frozen_head, False
         back = split(model, frozen)[1]
         self.state = rule.init(back, key=key)

@@ -1,0 +1,127 @@
+"""What a meta-training run is made of; the fields are the options of `metaplastic meta`.
+
+Plain Python: a run record holds exactly these fields.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args, get_type_hints
+
+from .._errors import UsageError, nearest, unknown
+
+MetaOptimiser = Literal["adam", "sgd", "momentum", "adamw", "rmsprop", "clipped_rms"]
+MetaSchedule = Literal["constant", "step", "cosine", "linear"]
+
+_GROUP = re.compile(r"(?P<path>[^=]+)=(?:(?P<optimiser>[a-z_]+):)?(?P<rate>[^:]+)")
+
+
+class Group(NamedTuple):
+    """Meta-parameters with an optimiser and a learning rate of their own."""
+
+    path: str
+    optimiser: str
+    rate: float
+
+
+@dataclass(kw_only=True)
+class MetaOptions:
+    """How the arrays of a learner are improved from lifetime to lifetime."""
+
+    steps: int = 1000
+    """Meta-steps: how often what lifetimes start from is changed."""
+    meta_batch: int = 4
+    """Lifetimes of a meta-step."""
+    lr: float = 1e-3
+    """Learning rate of the meta-parameters that no group holds."""
+    optimiser: MetaOptimiser = "adam"
+    """What turns meta-gradients into steps."""
+    group: tuple[str, ...] = ()
+    """Groups with a rate, or an optimiser and a rate, of their own: `state.plasticity=1e-5`,
+    `model.*.bias=sgd:0.1`; the first that matches a meta-parameter's path holds it."""
+    freeze: tuple[str, ...] = ()
+    """Paths of meta-parameters that are not learned (`state`, `*.bias`)."""
+    momentum: float = 0.9
+    """Momentum of the optimiser `momentum`."""
+    max_step: float | None = None
+    """Largest step of one meta-parameter (`clipped_rms`); its learning rate where not given."""
+    l1: float = 0.0
+    """Decay of weights by a constant amount (`clipped_rms`)."""
+    l2: float = 0.0
+    """Decay of weights in proportion (`clipped_rms`, `adamw`)."""
+    no_decay: tuple[str, ...] = ("*bias*",)
+    """Paths that do not decay."""
+    schedule: MetaSchedule = "constant"
+    """How the learning rates change."""
+    milestones: tuple[int, ...] = ()
+    """Meta-steps after which the schedule `step` multiplies the rates by `decay`."""
+    decay: float = 0.3
+    """Factor of the schedule `step`."""
+    frozen_last: int = 0
+    """So many last meta-steps leave everything as it is: they only measure."""
+    clip: float | None = None
+    """Largest global norm of the meta-gradient."""
+    clip_by: tuple[str, ...] = ()
+    """Paths whose norm is compared with `clip` (all where not given); one factor scales all."""
+    skip_above: float | None = None
+    """A meta-step whose mean loss is above this changes nothing, and is counted."""
+    non_finite: Literal["stop", "skip"] = "stop"
+    """A meta-gradient that is not finite ends the run, naming lifetime, moment and leaf; or its
+    meta-step changes nothing, and is counted."""
+    test_lifetimes: int = 200
+    """Lifetimes of the test, on the task's held-out part."""
+    test_every: int | None = None
+    """Meta-steps between tests; only at the start and at the end where it is not given."""
+    record_every: int | None = None
+    """Meta-steps whose mean is one record; a hundredth of all where it is not given."""
+    parallel: Literal["auto", "batch", "loop"] = "auto"
+    """Many seeds: in one batched program, or one after the other; `auto` decides by size."""
+    checkpoint_every: int | None = None
+    """Meta-steps between checkpoints; every 30 seconds where it is not given."""
+
+    def check(self) -> None:
+        """Raise `UsageError` for a value that cannot work."""
+        for name, hint in get_type_hints(MetaOptions).items():
+            value, words = getattr(self, name), [w for w in get_args(hint) if isinstance(w, str)]
+            if words and value not in words:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {value}: {nearest(str(value), words)}")
+        positive = ("steps", "meta_batch", "lr", "max_step", "clip", "test_lifetimes")
+        for name in (*positive, "test_every", "record_every", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: it must be positive")
+        for name in ("l1", "l2", "frozen_last"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: it must not be negative")
+        if self.frozen_last >= self.steps:
+            raise UsageError(
+                f"--frozen-last {self.frozen_last} leaves nothing of --steps {self.steps} to learn"
+            )
+        self.groups()
+
+    def groups(self) -> list[Group]:
+        """The groups, read. Raises `UsageError` for one that does not parse."""
+        return [self._group(text) for text in self.group]
+
+    def _group(self, text: str) -> Group:
+        match = _GROUP.fullmatch(text)
+        try:
+            if match is None:
+                raise ValueError
+            rate = float(match["rate"])
+        except ValueError:
+            raise UsageError(
+                f"--group {text}: write path=rate or path=optimiser:rate, state.feedback=1e-4"
+            ) from None
+        name = match["optimiser"] or self.optimiser
+        if name not in get_args(MetaOptimiser):
+            raise unknown("optimiser", name, get_args(MetaOptimiser))
+        if not rate >= 0:
+            raise UsageError(f"--group {text}: the rate must not be negative")
+        return Group(match["path"], name, rate)
+
+    @property
+    def chunk(self) -> int:
+        """Meta-steps of one record."""
+        return self.record_every or max(self.steps // 100, 1)

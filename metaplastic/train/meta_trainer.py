@@ -1,0 +1,239 @@
+"""Improves a learner over many lifetimes: many seeds and many meta-steps in one program.
+
+Everything inside a chunk of meta-steps is one compiled scan, sampling of the task included. The
+same state, meta-step and options always give the same numbers, however the meta-steps are divided
+into chunks, so that a resumed run ends where an uninterrupted one does.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from .._errors import UsageError
+from .._types import Key
+from ..learners.base import AbstractLearner
+from ..learners.lifetime import live
+from ..learners.paths import is_inexact, path_name, select
+from ..meta.base import AbstractMetaGradient, MetaAux
+from ..tasks.base import AbstractTask, Episode
+from .meta_optimiser import clip_together, make_meta_optimiser, make_meta_schedule
+from .meta_options import MetaOptions
+
+Build = Callable[[Key], AbstractLearner]
+
+_BATCHED_BELOW = 50_000
+"""Meta-parameters up to which a batched program beats a loop over seeds on a CPU."""
+
+
+class MetaReplica(eqx.Module):
+    """All that one seed carries from meta-step to meta-step; a state is these with a leading
+    axis."""
+
+    learner: Any
+    """The arrays of the learner."""
+    optimiser: Any
+    key: Key
+    skipped: jax.Array
+    """Meta-steps that changed nothing because their loss or gradient was out of bounds."""
+    stopped: jax.Array
+    """The first meta-step whose gradient was not finite, where that ends the run; else -1."""
+
+
+class MetaMetrics(eqx.Module):
+    """What the host hears of a chunk, [seeds, meta-steps] each."""
+
+    loss: jax.Array
+    metric: jax.Array
+
+
+class MetaTrainer:
+    """Compiled functions of one meta-training run; pure in their arguments."""
+
+    def __init__(
+        self,
+        build: Build,
+        task: AbstractTask,
+        estimator: AbstractMetaGradient,
+        options: MetaOptions,
+    ):
+        """`build` makes a learner from a key.
+
+        Raises `UsageError` for options that cannot work, `DataError` where the task's are missing.
+        """
+        options.check()
+        self.options, self.estimator, self._build = options, estimator, build
+        self.task = task.load()
+        self.test_task = self.task.held_out()
+        learner = eqx.filter_eval_shape(build, jr.key(0))
+        self._structure = jax.tree.structure(learner)
+        self.static = eqx.partition(learner, _is_array)[1]
+        self.where = self._learned(learner)
+        self.parameters = sum(
+            int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(eqx.filter(learner, self.where))
+        )
+        self.leaves = [
+            path_name(path)
+            for path, _ in jax.tree.leaves_with_path(eqx.filter(learner, self.where))
+        ]
+        self._optimiser = make_meta_optimiser(eqx.filter(learner, self.where), options)
+        self._schedule = make_meta_schedule(options)
+        self._clip_by = select(learner, options.clip_by or ("*",), option="clip-by")
+        self.loop = self._decide_loop()
+        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+        self._jit_start = jax.jit(self._start, compiler_options=quick)
+        self._jit_chunk = eqx.filter_jit(self._chunk)
+        self._jit_test = eqx.filter_jit(self._test)
+
+    # Set-up
+
+    def initial(self, seeds: Sequence[int]) -> MetaReplica:
+        """One replica a seed, stacked."""
+        return self._jit_start(jnp.stack([jr.key(seed) for seed in seeds]))
+
+    def _start(self, keys: jax.Array) -> MetaReplica:
+        def one(key: Key) -> MetaReplica:
+            build_key, life_key = jr.split(key)
+            learner = self._build(build_key)
+            return self.replica(learner, life_key)
+
+        return jax.vmap(one)(keys)
+
+    def replica(self, learner: AbstractLearner, key: Key) -> MetaReplica:
+        """The replica that begins with a given learner (no leading axis)."""
+        # Two builds may differ in functions that they hold; one structure for all.
+        learner = jax.tree.unflatten(self._structure, jax.tree.leaves(learner))
+        arrays = eqx.filter(learner, eqx.is_array)
+        optimiser = self._optimiser.init(eqx.filter(arrays, self.where))
+        return MetaReplica(arrays, optimiser, key, jnp.zeros((), jnp.int32), jnp.int32(-1))
+
+    def learner(self, state: MetaReplica, index: int | None = None) -> Any:
+        """The learner of a replica: of the one at `index` in a state, or of one alone."""
+        arrays = state.learner
+        if index is not None:
+            arrays = jax.tree.map(lambda leaf: leaf[index], arrays)
+        return eqx.combine(arrays, self.static)
+
+    def _learned(self, learner: Any) -> Any:
+        frozen = select(learner, self.options.freeze, option="freeze")
+        where = jax.tree.map(
+            lambda leaf, still: is_inexact(leaf) and not still,
+            learner,
+            frozen,
+        )
+        if not any(jax.tree.leaves(where)):
+            raise UsageError(
+                f"--freeze {' '.join(self.options.freeze)} leaves no meta-parameter to learn"
+            )
+        return where
+
+    def _decide_loop(self) -> bool:
+        if self.options.parallel == "auto":
+            return jax.default_backend() == "cpu" and self.parameters > _BATCHED_BELOW
+        return self.options.parallel == "loop"
+
+    def _replicas(self, function: Any, state: MetaReplica) -> Any:
+        """`function` of every replica: batched, or one after the other."""
+        if not self.loop:
+            return jax.vmap(function)(state)
+        if state.skipped.shape[0] == 1:
+            one = function(jax.tree.map(lambda leaf: leaf[0], state))
+            return jax.tree.map(lambda leaf: leaf[None], one)
+        return jax.lax.map(function, state)
+
+    # Meta-training
+
+    def chunk(
+        self, state: MetaReplica, step: int | jax.Array, *, length: int
+    ) -> tuple[MetaReplica, MetaMetrics]:
+        """`length` meta-steps from `step` on."""
+        return self._jit_chunk(self.task, state, jnp.asarray(step, jnp.int32), length)
+
+    def _chunk(
+        self, task: AbstractTask, state: MetaReplica, step: jax.Array, length: int
+    ) -> tuple[MetaReplica, MetaMetrics]:
+        def one(replica: MetaReplica) -> tuple[MetaReplica, MetaMetrics]:
+            def advance(replica: MetaReplica, step: jax.Array) -> tuple[MetaReplica, MetaMetrics]:
+                episodes, key = self.episodes(task, replica, step)
+                return self.meta_step(replica, episodes, step, key=key)
+
+            return jax.lax.scan(advance, replica, step + jnp.arange(length, dtype=jnp.int32))
+
+        return self._replicas(one, state)
+
+    def episodes(
+        self, task: AbstractTask, replica: MetaReplica, step: jax.Array
+    ) -> tuple[Episode, Key]:
+        """The lifetimes of a meta-step, and the key of what is random within them."""
+        sample_key, life_key = jr.split(jr.fold_in(jr.fold_in(replica.key, 0), step))
+        return jax.vmap(task.sample)(jr.split(sample_key, self.options.meta_batch)), life_key
+
+    def meta_step(
+        self, replica: MetaReplica, episodes: Episode, step: jax.Array, *, key: Key
+    ) -> tuple[MetaReplica, MetaMetrics]:
+        """One meta-step of one replica on given lifetimes."""
+        before = self.learner(replica)
+        gradient, aux = self.estimator(before, episodes, key=key, where=self.where)
+        finite = _all_finite(gradient, aux)
+        arrays = eqx.filter(replica.learner, self.where)
+        if self.options.clip is not None:
+            gradient = clip_together(gradient, self._clip_by, self.options.clip)
+        with jax.numpy_dtype_promotion("standard"):
+            steps, optimiser = self._optimiser.update(gradient, replica.optimiser, arrays)
+        factor = self._schedule(step)
+        after = eqx.apply_updates(
+            before, jax.tree.map(lambda own: own * factor.astype(own.dtype), steps)
+        ).constrained()
+        loss = aux.loss.mean()
+        usable = finite & (replica.stopped < 0)
+        if self.options.skip_above is not None:
+            usable &= loss <= self.options.skip_above
+        stopped = replica.stopped
+        if self.options.non_finite == "stop":
+            stopped = jnp.where(~finite & (stopped < 0), step, stopped)
+        learner, optimiser = _choose(
+            usable,
+            (eqx.filter(after, eqx.is_array), optimiser),
+            (replica.learner, replica.optimiser),
+        )
+        skipped = replica.skipped + (~usable).astype(jnp.int32)
+        after_step = MetaReplica(learner, optimiser, replica.key, skipped, stopped)
+        return after_step, MetaMetrics(loss, aux.metric.mean())
+
+    # Meta-testing
+
+    def test(self, state: MetaReplica, lifetimes: int | None = None) -> MetaAux:
+        """Loss and metric of lifetimes of the held-out task, [seeds, lifetimes] each."""
+        return self._jit_test(self.test_task, state, lifetimes or self.options.test_lifetimes)
+
+    def _test(self, task: AbstractTask, state: MetaReplica, lifetimes: int) -> MetaAux:
+        def one(replica: MetaReplica) -> MetaAux:
+            learner = self.learner(replica)
+
+            def lived(key: Key) -> Any:
+                sample_key, life_key = jr.split(key)
+                return live(learner, task.sample(sample_key), key=life_key)
+
+            keys = jr.split(jr.fold_in(replica.key, 1), lifetimes)
+            together = min(lifetimes, max(self.options.meta_batch, 10))
+            verdict = jax.lax.map(lived, keys, batch_size=together)
+            return MetaAux(verdict.loss, verdict.metric)
+
+        return self._replicas(one, state)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct | jax.Array | np.ndarray)
+
+
+def _all_finite(gradient: Any, aux: MetaAux) -> jax.Array:
+    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)]
+    return jnp.stack([*leaves, jnp.isfinite(aux.loss).all()]).all()
+
+
+def _choose(condition: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

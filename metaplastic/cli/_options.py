@@ -1,6 +1,6 @@
 """Options that commands share, and their parsing: command line over `--config` file over defaults.
 
-An options type is a dataclass whose fields have a docstring each; `with_rule` adds the fields of a
+An options type is a dataclass whose fields have a docstring each; `with_parts` adds the fields of a
 rule, which is a dataclass too, so that `--rule.feedback-scale 0.2` needs no second declaration.
 """
 
@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -96,19 +96,69 @@ def wants_help(argv: list[str]) -> bool:
     return bool(argv) and argv[0] in ("-h", "--help")
 
 
-def with_rule(options_type: type, rule_class: type) -> type:
-    """`options_type` with a field `rule` that holds the rule; its fields become `--rule.…`."""
+def with_parts(options_type: type, parts: Mapping[str, type]) -> type:
+    """`options_type` with a field for each part (`rule`, `task`, …); its fields become
+    `--rule.…`."""
     import tyro
 
-    field = dataclasses.field(kw_only=True)
-    with contextlib.suppress(TypeError):  # a rule with fields that have no default: they are asked
-        rule_class()
-        field = dataclasses.field(kw_only=True, default_factory=rule_class)
-    about = inspect.cleandoc(rule_class.__doc__ or "").partition("\n\n")[0]
-    hint = Annotated[rule_class, tyro.conf.arg(help=about)]
-    return dataclasses.make_dataclass(
-        options_type.__name__, [("rule", hint, field)], bases=(options_type,)
-    )
+    fields = []
+    for name, part_class in parts.items():
+        field = dataclasses.field(kw_only=True)
+        # A part with fields that have no default: they are asked for.
+        with contextlib.suppress(TypeError):
+            part_class()
+            field = dataclasses.field(kw_only=True, default_factory=part_class)
+        about = inspect.cleandoc(part_class.__doc__ or "").partition("\n\n")[0]
+        fields.append((name, Annotated[part_class, tyro.conf.arg(help=about)], field))
+    return dataclasses.make_dataclass(options_type.__name__, fields, bases=(options_type,))
+
+
+def signature_class(function: Any, leave_out: Iterable[str]) -> type:
+    """The keyword options of a function as a dataclass, with the help of its `Args:` section."""
+    import docstring_parser
+    import tyro
+
+    hints = typing.get_type_hints(function, include_extras=True)
+    help_of = {
+        own.arg_name: own.description or ""
+        for own in docstring_parser.parse(inspect.cleandoc(function.__doc__ or "")).params
+    }
+    fields = []
+    for name, own in inspect.signature(function).parameters.items():
+        if name in leave_out:
+            continue
+        hint = Annotated[hints[name], tyro.conf.arg(help=help_of.get(name, ""))]
+        default = dataclasses.MISSING if own.default is own.empty else own.default
+        fields.append((name, hint, dataclasses.field(kw_only=True, default=default)))
+    made = dataclasses.make_dataclass(f"{function.__name__}_options", fields)
+    made.__doc__ = inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0]
+    return made
+
+
+def choose_parts(argv: list[str], parts: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Take `--task NAME` and the like out of the arguments: `(names by part, the rest)`.
+
+    A `--config` file may name them as `task.name`; the command line wins.
+    """
+    parts = tuple(parts)
+    chosen: dict[str, str] = {}
+    path = _config_path(argv)
+    if path is not None:
+        flat = _flat(_read_config(path))
+        chosen = {p: str(flat[f"{p}.name"]) for p in parts if f"{p}.name" in flat}
+    rest: list[str] = []
+    tokens = iter(argv)
+    for token in tokens:
+        option, equals, value = token.partition("=")
+        part = option.removeprefix("--")
+        if not option.startswith("--") or part not in parts:
+            rest.append(token)
+            continue
+        value = value if equals else next(tokens, "")
+        if not value or value.startswith("-"):
+            raise UsageError(f"{option} needs a name: {option} NAME")
+        chosen[part] = value
+    return chosen, rest
 
 
 def option_types(options_type: type, prefix: str = "") -> dict[str, Any]:
@@ -153,6 +203,12 @@ def _config_tokens(argv: list[str], known: Mapping[str, Any]) -> list[str]:
     tokens = []
     for name, value in _flat(_read_config(path)).items():
         key = name.replace("-", "_")
+        if (
+            key.endswith(".name")
+            and key not in known
+            and any(other.startswith(key.removesuffix("name")) for other in known)
+        ):
+            continue  # which member a part is: `choose_parts` has read it
         if key not in known or key == "config":
             raise UsageError(
                 f"unknown option {name!r} in {path}: {nearest(key, known.keys() - {'config'})}"

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     rule: Any = _registry.load("rules", name)
     options_type: Any = CheckCommand
     if any(token.startswith(("--rule.", "--help", "-h")) for token in rest):
-        options_type = _options.with_rule(CheckCommand, rule)
+        options_type = _options.with_parts(CheckCommand, {"rule": rule})
     options = _options.parse(rest, options_type, command=f"check {name}", about=_ABOUT)
     import jax
 

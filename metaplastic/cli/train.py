@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     if _options.wants_help(argv):
         _options.parse(["--help"], TrainCommand, command="train RULE", about=_ABOUT)
     name, rest = _options.take_name(argv, "rule", "train RULE [OPTIONS]")
-    options_type = _options.with_rule(TrainCommand, _registry.load("rules", name))
+    options_type = _options.with_parts(TrainCommand, {"rule": _registry.load("rules", name)})
     options: Any = _options.parse(rest, options_type, command=f"train {name}", about=_ABOUT)
     own = _options.part(options, TrainOptions)
     own.check()

@@ -3,12 +3,15 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from .. import _registry, data
 from .._errors import DataError, unknown
 from ..report.records import RunFolder
 from ..train.entrant import Entrant, compete, part
 from ..train.fit import Reporter
-from .base import Arm, Experiment, Paper, Scale
+from ..train.meta_entrant import MetaEntrant, meta_compete
+from .base import Arm, Experiment, MetaArm, Paper, Scale
 
 
 def choose(paper: Paper, name: str, experiment: str | None, scale: Scale) -> list[Experiment]:
@@ -41,20 +44,23 @@ def reproduce(
     if not folder.config_path.exists():
         config = {"command": "reproduce", "paper": name, "experiment": experiment, "scale": scale}
         folder.write_config({**config, "seed": seed, "seeds": seeds})
-    rows, comparison = [], []
+    rows, comparison, learners = [], [], []
     for own in chosen:
-        numbers = range(seed, seed + (seeds or own.seeds[scale]))
         for arm in own.arms(scale):
-            row, entry = _run_arm(own, arm, scale, tuple(numbers), folder, reporter)
+            count = seeds or getattr(arm, "seeds", None) or own.seeds[scale]
+            numbers = tuple(range(seed, seed + count))
+            row, entry = _run_arm(own, arm, scale, numbers, folder, reporter)
             rows.append(row)
             if entry is not None:
-                comparison.append({**entry, "experiment": own.name})
+                entries = learners if isinstance(arm, MetaArm) else comparison
+                entries.append({**entry, "experiment": own.name})
     result = {
         "paper": name,
         "title": paper.title,
         "scale": scale,
         "rows": rows,
         "comparison": comparison,
+        "learners": learners,
         "protocols": {own.name: own.protocol for own in chosen},
         "run": str(folder.path),
     }
@@ -81,46 +87,89 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
 
 def _run_arm(
     experiment: Experiment,
-    arm: Arm,
+    arm: Arm | MetaArm,
     scale: Scale,
     seeds: tuple[int, ...],
     folder: RunFolder,
     reporter: Reporter | None,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """`(row of the table, entry of the figures)`."""
+    metric = getattr(arm, "metric", None) or experiment.metric
     row: dict[str, Any] = {
         "experiment": experiment.name,
         "setting": arm.setting,
-        "metric": experiment.metric,
+        "metric": metric,
         "ours": None,
         "paper": None if arm.reported is None else dataclasses.asdict(arm.reported),
         "verdict": None,
     }
+    own = part(folder, f"{experiment.name}-{arm.setting}")
     try:
-        dataset = data.load(arm.options.data)
+        if isinstance(arm, MetaArm):
+            return _run_meta_arm(arm, row, seeds, own, reporter)
+        return _run_rule_arm(arm, row, seeds, experiment.grid_epochs[scale], own, reporter)
     except DataError as error:
         return {**row, "verdict": f"not run: {error}"}, None
+
+
+def _run_rule_arm(
+    arm: Arm,
+    row: dict[str, Any],
+    seeds: tuple[int, ...],
+    grid_epochs: int | None,
+    folder: RunFolder,
+    reporter: Reporter | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
     entrant = Entrant(
         label=arm.setting,
         rule=_registry.load("rules", arm.rule)(**arm.fields),
         options=arm.options,
         rates=arm.rates,
         seeds=seeds,
-        grid_epochs=experiment.grid_epochs[scale],
+        grid_epochs=grid_epochs,
     )
-    entry = compete(entrant, dataset, part(folder, f"{experiment.name}-{arm.setting}"), reporter)
-    accuracy = entry["test_accuracy"]
-    if accuracy["mean"] is None:
+    entry = compete(entrant, data.load(arm.options.data), folder, reporter)
+    if entry["test_accuracy"]["mean"] is None:
         return {**row, "verdict": "diverged"}, entry
-    mean = 1 - accuracy["mean"] if "error" in experiment.metric else accuracy["mean"]
-    row["ours"] = {
-        "mean": 100 * mean,
-        "std": 100 * accuracy["std"],
-        "n": len(accuracy["per_seed"]),
-    }
-    return {**row, "verdict": _verdict(row)}, entry
+    values = np.asarray(entry["test_accuracy"]["per_seed"], np.float64)
+    wrong = "error" in row["metric"]
+    row["ours"] = _ours(1 - values if wrong else values, row["metric"])
+    return {**row, "verdict": _verdict(row, higher_is_better=not wrong)}, entry
 
 
-def _verdict(row: dict[str, Any]) -> str | None:
+def _run_meta_arm(
+    arm: MetaArm,
+    row: dict[str, Any],
+    seeds: tuple[int, ...],
+    folder: RunFolder,
+    reporter: Reporter | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    entrant = MetaEntrant(
+        label=arm.setting,
+        design=arm.design,
+        options=arm.options,
+        seeds=seeds,
+        rates=arm.rates,
+        measure=arm.measure,
+    )
+    entry = meta_compete(entrant, folder, reporter)
+    if entry["test"] is None:
+        return {**row, "verdict": "diverged"}, entry
+    values = entry["test"]["per_seed"] if entry["measure"] is None else entry["measure"]
+    row["ours"] = _ours(np.asarray(values, np.float64), row["metric"])
+    better = entry["test"]["higher_is_better"]
+    if arm.higher_is_better is not None:
+        better = arm.higher_is_better
+    return {**row, "verdict": _verdict(row, higher_is_better=better)}, entry
+
+
+def _ours(values: np.ndarray, metric: str) -> dict[str, Any]:
+    """Mean, population standard deviation and number of the seeds' values."""
+    scaled = values * (100 if metric.endswith("%") else 1)
+    return {"mean": float(scaled.mean()), "std": float(scaled.std()), "n": len(scaled)}
+
+
+def _verdict(row: dict[str, Any], *, higher_is_better: bool) -> str | None:
     from ..report.tables import verdict
 
-    return verdict(row["ours"], row["paper"], higher_is_better="error" not in row["metric"])
+    return verdict(row["ours"], row["paper"], higher_is_better=higher_is_better)

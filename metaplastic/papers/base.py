@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..train.design import Design
+from ..train.meta_entrant import Measure
+from ..train.meta_options import MetaOptions
 from ..train.options import TrainOptions
 
 Provenance = Literal["source", "secondary", "memory"]
@@ -11,7 +14,7 @@ Scale = Literal["quick", "full"]
 
 @dataclass(frozen=True)
 class Reported:
-    """A number that a paper reports, in percent, and how far it can be trusted.
+    """A number that a paper reports, in the unit of its metric, and how far it can be trusted.
 
     `source`: read in the paper, its code or its logs; `secondary`: quoted elsewhere; `memory`:
     unverified, and then never part of a verdict.
@@ -40,20 +43,44 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetaArm:
+    """One row of an experiment that meta-trains a learner."""
+
+    setting: str
+    """The learner as the table names it."""
+    design: Design
+    options: MetaOptions
+    rates: tuple[float, ...] = ()
+    """Rates to choose from (`MetaEntrant.rates`); none: the design's own."""
+    metric: str | None = None
+    """What its number is, where not the experiment's metric."""
+    higher_is_better: bool | None = None
+    """Of `metric`; the task's metric tells where it is not given."""
+    measure: Measure | None = None
+    """One number a seed instead of the test's metric."""
+    seeds: int | None = None
+    """How many, where not the experiment's number."""
+    reported: Reported | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One table column of a paper, at both scales."""
+    """One table column of a paper, at both scales.
+
+    Numbers of a metric that ends in "%" are shown times 100.
+    """
 
     name: str
     title: str
     metric: str = "test accuracy, %"
-    quick: tuple[Arm, ...] = ()
-    full: tuple[Arm, ...] = ()
+    quick: tuple[Arm | MetaArm, ...] = ()
+    full: tuple[Arm | MetaArm, ...] = ()
     seeds: dict[str, int] = field(default_factory=lambda: {"quick": 3, "full": 10})
     grid_epochs: dict[str, int | None] = field(default_factory=lambda: {"quick": None, "full": 20})
     protocol: str = ""
     """What the paper does that is not in the options, and where ours differs."""
 
-    def arms(self, scale: Scale) -> tuple[Arm, ...]:
+    def arms(self, scale: Scale) -> tuple[Arm | MetaArm, ...]:
         """The arms at a scale."""
         return self.quick if scale == "quick" else self.full
 

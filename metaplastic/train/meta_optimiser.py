@@ -31,7 +31,7 @@ def make_meta_optimiser(learner: Any, options: MetaOptions) -> optax.GradientTra
     def labels(tree: Any) -> Any:
         return jax.tree_util.tree_map_with_path(label, tree)
 
-    transforms = {key: _transform(group, options) for key, group in groups.items()}
+    transforms: dict[Any, Any] = {key: _transform(own, options) for key, own in groups.items()}
     return optax.multi_transform(transforms, labels)
 
 

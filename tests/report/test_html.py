@@ -79,7 +79,7 @@ def test_the_command_to_run_it_again_is_understood(tmp_path):
     assert command is not None
     program, action, rule, *rest = shlex.split(command[0])
     assert (program, action, rule) == ("metaplastic", "train", "pepita")
-    command_type = _options.with_rule(TrainCommand, _registry.load("rules", rule))
+    command_type = _options.with_parts(TrainCommand, {"rule": _registry.load("rules", rule)})
     options = _options.parse(rest, command_type, command="train pepita", about="")
     assert (options.lr, options.hidden, options.augment) == (0.25, (16,), False)
     assert (options.seed, options.seeds, options.control) == (3, 2, True)

@@ -1,0 +1,193 @@
+"""The loop of a meta-training run: chunks, records, tests, checkpoints, what is not finite."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._errors import DivergedError
+from ..report.records import RunFolder
+from .checkpoint import Checkpoints
+from .fit import Reporter, Silent
+from .meta_diagnosis import diagnose
+from .meta_trainer import MetaMetrics, MetaReplica, MetaTrainer
+
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+@dataclass
+class MetaOutcome:
+    """What a meta-training run came to."""
+
+    records: list[dict[str, Any]]
+    """The start, then one every `MetaOptions.chunk` meta-steps; lists hold one value a seed."""
+    state: MetaReplica
+    test: np.ndarray
+    """Metric of the test's lifetimes after the last meta-step, [seeds, lifetimes]."""
+    seconds: float = 0.0
+    """Of meta-training and tests, compilation included."""
+    lifetimes_per_second: float = 0.0
+    """Of all seeds, in the chunks after the first."""
+
+
+def meta_fit(
+    trainer: MetaTrainer,
+    seeds: Sequence[int],
+    *,
+    folder: RunFolder | None = None,
+    reporter: Reporter | None = None,
+    name: str = "",
+) -> MetaOutcome:
+    """Meta-train one replica a seed, and record every chunk.
+
+    With `folder`, records and checkpoints are written there, and a run that has a checkpoint goes
+    on from it. Raises `DivergedError`, naming seed, meta-step, lifetime, moment and array, where a
+    meta-gradient is not finite. On KeyboardInterrupt the state is saved before it goes on.
+    """
+    return _Loop(trainer, seeds, folder, reporter or Silent(), name).run()
+
+
+class _Loop:
+    """The state of one call of `meta_fit`."""
+
+    def __init__(
+        self,
+        trainer: MetaTrainer,
+        seeds: Sequence[int],
+        folder: RunFolder | None,
+        reporter: Reporter,
+        name: str,
+    ):
+        self.trainer, self.seeds, self.folder = trainer, list(seeds), folder
+        self.reporter, self.name = reporter, name
+        self.records: list[dict[str, Any]] = []
+        self.unwritten: list[dict[str, Any]] = []
+        self.speeds: list[float] = []
+        self.clock = self.saved = time.monotonic()
+        self.spent, self.step = 0.0, 0
+        reporter.begin(trainer.options.steps, unit="meta-steps", title=name)
+        reporter.compiling(name)
+        self.state = trainer.initial(seeds)
+        self.last_test: np.ndarray | None = None
+        self.checkpoints: Checkpoints | None = None
+        if folder is not None:
+            self.checkpoints = Checkpoints(folder.checkpoints, run=folder.path)
+            self._restore(folder, self.checkpoints)
+
+    def run(self) -> MetaOutcome:
+        options = self.trainer.options
+        whole = self.step, self.state
+        try:
+            if not self.records:
+                self._record(0, {}, test=True)
+            while self.step < options.steps:
+                self._advance()
+                whole = self.step, self.state
+                self._save_if_due()
+        except KeyboardInterrupt:  # anywhere above: go back to what belongs together
+            self.step, self.state = whole
+            self._save()
+            raise
+        self._save()
+        speed = float(np.median(self.speeds[1:] or self.speeds or [0.0]))
+        test = self.last_test if self.last_test is not None else self._test()[1]
+        return MetaOutcome(self.records, self.state, test, self._seconds(), speed)
+
+    def _advance(self) -> None:
+        """One chunk: up to the next record or test."""
+        options = self.trainer.options
+        ends = [options.steps, self.step + options.chunk - self.step % options.chunk]
+        if options.test_every:
+            ends.append(self.step + options.test_every - self.step % options.test_every)
+        end = min(ends)
+        began = time.monotonic()
+        state, metrics = self.trainer.chunk(self.state, self.step, length=end - self.step)
+        loss = np.asarray(metrics.loss, np.float64)
+        lived = loss.size * options.meta_batch
+        self.speeds.append(lived / max(time.monotonic() - began, 1e-9))
+        self._check(state)
+        self.state, self.step = state, end
+        test = end == options.steps or bool(options.test_every and end % options.test_every == 0)
+        self._record(end, _means(metrics, state), test=test)
+        shown = {"meta-loss": float(loss[:, -1].mean())}
+        if "test_metric" in self.records[-1]:
+            shown["test"] = float(np.mean(self.records[-1]["test_metric"]))
+        self.reporter.update(end, shown)
+
+    def _check(self, state: MetaReplica) -> None:
+        stopped = np.asarray(state.stopped)
+        if (stopped < 0).all():
+            return
+        self._save()  # the state before this chunk
+        index = min(np.flatnonzero(stopped >= 0), key=lambda i: stopped[i])
+        step = int(stopped[index])
+        replica = jax.tree.map(lambda leaf: leaf[index], state)
+        kept = (
+            f"; meta-step {self.step} is kept in {self.checkpoints.folder}"
+            if self.checkpoints
+            else ""
+        )
+        raise DivergedError(
+            f"{self.name or 'meta-training'} diverged at meta-step {step} (seed "
+            f"{self.seeds[index]}): {diagnose(self.trainer, replica, step)}; try a smaller --lr, "
+            f"--clip 1, or --non-finite skip{kept}"
+        )
+
+    # Records
+
+    def _record(self, step: int, means: dict[str, Any], *, test: bool) -> None:
+        record: dict[str, Any] = {"step": step, **means}
+        if test:
+            loss, self.last_test = self._test()
+            record["test_loss"] = loss.mean(-1).tolist()
+            record["test_metric"] = self.last_test.mean(-1).tolist()
+        record["seconds"] = round(self._seconds(), 3)
+        self.records.append(record)
+        self.unwritten.append(record)
+
+    def _test(self) -> tuple[np.ndarray, np.ndarray]:
+        aux = self.trainer.test(self.state)
+        return np.asarray(aux.loss, np.float64), np.asarray(aux.metric, np.float64)
+
+    def _seconds(self) -> float:
+        return self.spent + time.monotonic() - self.clock
+
+    # Checkpoints
+
+    def _save_if_due(self) -> None:
+        every = self.trainer.options.checkpoint_every
+        if every is None:
+            due = time.monotonic() - self.saved > _SECONDS_BETWEEN_CHECKPOINTS
+        else:
+            due = self.step % every == 0
+        if due:
+            self._save()
+
+    def _save(self) -> None:
+        if self.checkpoints is None or self.folder is None:
+            return
+        if self.unwritten:
+            self.folder.append_metrics(self.unwritten)  # first: a checkpoint's past is on record
+        self.unwritten = []
+        self.checkpoints.save(self.step, self.state)
+        self.saved = time.monotonic()
+
+    def _restore(self, folder: RunFolder, checkpoints: Checkpoints) -> None:
+        step = checkpoints.latest()
+        if step is not None:
+            self.step, self.state = step, checkpoints.restore(step, self.state)
+        if folder.metrics_path.exists():
+            folder.truncate_metrics(-1 if step is None else step)
+            self.records = folder.read_metrics()
+            self.spent = self.records[-1]["seconds"] if self.records else 0.0
+
+
+def _means(metrics: MetaMetrics, state: MetaReplica) -> dict[str, Any]:
+    return {
+        "meta_loss": np.asarray(metrics.loss, np.float64).mean(-1).tolist(),
+        "meta_metric": np.asarray(metrics.metric, np.float64).mean(-1).tolist(),
+        "skipped": np.asarray(state.skipped).tolist(),
+    }

@@ -84,6 +84,11 @@ def part(options: Any, options_type: type[Options]) -> Options:
     return options_type(**{name: getattr(options, name) for name in names})
 
 
+def fields(part: Any) -> dict[str, Any]:
+    """The options of a part (a rule, a task, …) as they were given or by default."""
+    return {own.name: getattr(part, own.name) for own in dataclasses.fields(part) if own.init}
+
+
 def take_name(argv: list[str], what: str, usage: str) -> tuple[str, list[str]]:
     """Split the leading name (of a rule, a paper, …) off the arguments."""
     if not argv or argv[0].startswith("-"):

@@ -5,7 +5,7 @@ from typing import Any
 
 from metaplastic import _registry
 from metaplastic._errors import UsageError
-from metaplastic.cli import _options, _running
+from metaplastic.cli import _compare_learners, _options, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.options import TrainOptions
@@ -13,7 +13,8 @@ from metaplastic.train.options import TrainOptions
 _ABOUT = (
     "Compare rules under one protocol, each at its own best learning rate, with backpropagation "
     "and the frozen-hidden control beside them. RULE is a name or file.py:Name, with options if "
-    "you like: pepita:feedback-scale=0.2,mode=hebbian"
+    "you like: pepita:feedback-scale=0.2,mode=hebbian. With --task NAME, compare learners, rules "
+    "within a lifetime, or estimators on that task."
 )
 
 
@@ -38,6 +39,8 @@ def main(argv: list[str]) -> int:
     _, _ = _options.take_name(argv, "rule", "compare RULE RULE… [OPTIONS]")
     count = next((i for i, token in enumerate(argv) if token.startswith("-")), len(argv))
     names, rest = argv[:count], argv[count:]
+    if any(token.partition("=")[0] == "--task" for token in rest):
+        return _compare_learners.main(names, rest)
     options = _options.parse(rest, CompareCommand, command="compare", about=_ABOUT)
     own = _options.part(options, TrainOptions)
     own.check()
@@ -64,6 +67,10 @@ def main(argv: list[str]) -> int:
 
 def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
     """Continue a comparison, for `metaplastic resume`."""
+    if folder.read_config().get("kind") == "learners":
+        from metaplastic.train import meta_compare
+
+        return meta_compare.resume(folder, reporter=progress)
     from metaplastic.train.compare import resume
 
     return resume(folder, reporter=progress)
@@ -71,6 +78,8 @@ def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     """The table of a comparison."""
+    if "learners" in result:
+        return _compare_learners.show(result)
     from metaplastic.report.tables import print_comparison
 
     print_comparison(result)

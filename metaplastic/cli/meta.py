@@ -47,7 +47,10 @@ def main(argv: list[str]) -> int:
     )
     own = _options.part(options, MetaOptions)
     own.check()
-    given = {part: Part(chosen.get(part, name), _fields(getattr(options, part))) for part in parts}
+    given = {
+        part: Part(chosen.get(part, name), _options.fields(getattr(options, part)))
+        for part in parts
+    }
     design = Design(**given)
     folder = RunFolder.create(options.out, f"meta-{_registry.describe('learners', name).name}")
 
@@ -93,8 +96,3 @@ def _load_learner(name: str) -> Any:
                 f"{name} is a rule, not a learner: metaplastic meta online --rule {name} …"
             ) from error
         raise
-
-
-def _fields(part: Any) -> dict[str, Any]:
-    """The options of a part as they were given or by default."""
-    return {f.name: getattr(part, f.name) for f in dataclasses.fields(part) if f.init}

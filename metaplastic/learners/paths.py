@@ -21,7 +21,7 @@ def path_name(path: tuple[Any, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def paths(learner: Any) -> dict[str, jax.Array]:
+def paths(learner: Any) -> dict[str, Any]:
     """The inexact arrays of a learner by path, in the order of its fields."""
     leaves = jax.tree.leaves_with_path(eqx.filter(learner, is_inexact))
     return {path_name(path): leaf for path, leaf in leaves}

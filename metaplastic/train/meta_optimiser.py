@@ -92,6 +92,6 @@ def clip_together(gradient: Any, where: Any, largest: float) -> Any:
     """Scale a whole meta-gradient by one factor, so that the norm over `where` is at most
     `largest`."""
     chosen = jax.tree.map(lambda leaf, ok: leaf if ok else None, gradient, where)
-    norm = optax.global_norm(chosen)
+    norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(chosen)))
     factor = jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12))
     return jax.tree.map(lambda leaf: leaf * factor.astype(leaf.dtype), gradient)

@@ -30,6 +30,7 @@ def run(
     """
     made = design.make()
     trainer = MetaTrainer(*made, options)  # before the record: it checks the options
+    trainer.check()
     config = {
         "command": "meta",
         "design": design.record(),

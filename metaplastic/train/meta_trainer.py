@@ -145,6 +145,12 @@ class MetaTrainer:
             return jax.tree.map(lambda leaf: leaf[None], one)
         return jax.lax.map(function, state)
 
+    def check(self) -> None:
+        """Trace a meta-step without running it, so that parts that do not go together say so."""
+        keys = jax.ShapeDtypeStruct((1,), jr.key(0).dtype)
+        state = jax.eval_shape(self._start, keys)
+        eqx.filter_eval_shape(self._chunk, self.task, state, jnp.int32(0), 1)
+
     # Meta-training
 
     def chunk(

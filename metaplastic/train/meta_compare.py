@@ -1,0 +1,91 @@
+"""Several learners under one protocol, each at its own best learning rate."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ..report.records import RunFolder
+from .design import Design, restore_design
+from .entrant import part
+from .fit import Reporter
+from .meta_entrant import MetaEntrant, meta_compete
+from .meta_options import MetaOptions
+from .meta_run import data_record, protocol as test_protocol, restore_meta_options
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaProtocol:
+    """What all learners of a comparison have in common."""
+
+    options: MetaOptions
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    grid_seeds: int = 1
+
+
+def meta_compare(
+    entrants: Sequence[tuple[str, Design]],
+    protocol: MetaProtocol,
+    *,
+    folder: RunFolder,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Meta-train every `(label, design)`; the document of `metaplastic compare --task`."""
+    made = [design.make() for _, design in entrants]  # every mistake is found before any work
+    config = {
+        "command": "compare",
+        "kind": "learners",
+        "entrants": [{"label": text, "design": design.record()} for text, design in entrants],
+        "options": dataclasses.asdict(protocol.options),
+        "rates": protocol.rates,
+        "seeds": protocol.seeds,
+        "grid_seeds": protocol.grid_seeds,
+        "data": data_record(made[0]),
+        "protocol": {
+            **test_protocol(protocol.options),
+            "rate": "best metric of the last tenth of meta-training, never of the test",
+        },
+    }
+    folder.write_config(config)
+    return _run(entrants, protocol, config["protocol"], folder, reporter)
+
+
+def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Go on with an interrupted comparison; its result, if it is done."""
+    done = folder.read_result()
+    if done is not None:
+        return done
+    config = folder.read_config("entrants", "options", "rates", "seeds", "grid_seeds", "protocol")
+    entrants = [(own["label"], restore_design(own["design"])) for own in config["entrants"]]
+    protocol = MetaProtocol(
+        options=restore_meta_options(config["options"]),
+        rates=tuple(config["rates"]),
+        seeds=tuple(config["seeds"]),
+        grid_seeds=config["grid_seeds"],
+    )
+    return _run(entrants, protocol, config["protocol"], folder, reporter)
+
+
+def _run(
+    entrants: Sequence[tuple[str, Design]],
+    protocol: MetaProtocol,
+    recorded: dict[str, Any],
+    folder: RunFolder,
+    reporter: Reporter | None,
+) -> dict[str, Any]:
+    rows = []
+    for label, design in entrants:
+        # A rate of zero is a control, which a grid must leave alone.
+        still = design.learner.fields.get("rate") == 0.0
+        entrant = MetaEntrant(
+            label=label,
+            design=design,
+            options=protocol.options,
+            seeds=protocol.seeds,
+            rates=() if still else protocol.rates,
+            grid_seeds=protocol.grid_seeds,
+        )
+        rows.append(meta_compete(entrant, part(folder, label), reporter))
+    result = {"learners": rows, "protocol": recorded, "run": str(folder.path)}
+    folder.write_result(result)
+    return result

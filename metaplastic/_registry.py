@@ -48,13 +48,14 @@ class Kind:
     base: str = ""
     """Or: the member is the one concrete subclass of this class, `module:Class`."""
     mark: str = ""
-    """With `base`: the class variable by which source code shows that it holds a member."""
+    """By what source code shows that it holds a member: with `base`, a class variable; with
+    `attribute`, the first parameter of the function, where it matters."""
 
 
 KINDS = {
     "rules": Kind("rule", "rules", base="metaplastic.rules.base:AbstractRule", mark="properties"),
     "models": Kind("model", "models", attribute="{name}"),
-    "learners": Kind("learner", "learners", attribute="{name}"),
+    "learners": Kind("learner", "learners", attribute="{name}", mark="task"),
     "tasks": Kind("task", "tasks", base="metaplastic.tasks.base:AbstractTask", mark="criterion"),
     "estimators": Kind(
         "estimator", "meta", base="metaplastic.meta.base:AbstractMetaGradient", mark="demands"
@@ -218,7 +219,9 @@ def _is_member(kind: Kind, file: _File) -> bool:
     try:
         if kind.base:
             return any(kind.mark in values for values in _source.classes(file.path).values())
-        return kind.attribute.format(name=file.path.stem) in _source.defined(file.path)
+        name = kind.attribute.format(name=file.path.stem)
+        first = _source.first_parameter(file.path, name) if kind.mark else None
+        return name in _source.defined(file.path) and first in (None, kind.mark)
     except UsageError:
         return True  # a broken file stays in sight; loading it says what is wrong
 

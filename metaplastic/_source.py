@@ -42,6 +42,14 @@ def defined(path: Path) -> set[str]:
     return found
 
 
+def first_parameter(path: Path, name: str) -> str | None:
+    """The first parameter of the function `name`; None where the module's body defines none."""
+    for node in parse(path).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return next((own.arg for own in node.args.args), "")
+    return None
+
+
 def classes(path: Path) -> dict[str, dict[str, ast.expr]]:
     """The module's classes, each with the values that its body assigns to plain names."""
     body = parse(path).body

@@ -1,12 +1,18 @@
 """Measure speed on this machine, as ratios within one run."""
 
 import dataclasses
+from typing import Any
 
 from metaplastic import _registry
 from metaplastic._errors import MissingExtraError
 from metaplastic.cli import _options, _output
 
-_ABOUT = "Run the benchmark NAME (`metaplastic list benchmarks`), or all of them."
+_LONG = ("compositions",)
+"""Take minutes and measure no speed: only when they are named."""
+_ABOUT = (
+    "Run the benchmark NAME (`metaplastic list benchmarks`), or all of them but those that take "
+    f"minutes ({', '.join(_LONG)})."
+)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -21,7 +27,7 @@ class BenchCommand:
 
 def main(argv: list[str]) -> int:
     """`metaplastic bench [NAME]`."""
-    names = _registry.names("benchmarks")
+    names = tuple(own for own in _registry.names("benchmarks") if own not in _LONG)
     if argv and not argv[0].startswith("-"):
         name, argv = _options.take_name(argv, "benchmark", "bench [NAME]")
         names = (name,)
@@ -38,14 +44,25 @@ def main(argv: list[str]) -> int:
             continue
         for row in found:
             rows.append({"benchmark": name, **row})
-            print(
-                f"{row['comparison']}: {row['ratio']:.2f} "
-                f"({row['ratio_min']:.2f} to {row['ratio_max']:.2f}; wanted {row['bar']}), "
-                f"{row['ours_ms']:.3g} ms against {row['reference_ms']:.3g} ms",
-                flush=True,
-            )
+            print(_line(row), flush=True)
     if options.json:
         from metaplastic.report.records import environment
 
         _output.emit({"rows": rows, "environment": environment()})
     return 0
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A row for people: a comparison, or a loss before and after."""
+    if "sentence" in row:
+        return f"{row['comparison']}: {row['sentence']}"
+    if "after" in row:
+        return f"{row['comparison']}: {row['before']:.4g} -> {row['after']:.4g}"
+    unit = "ms" if "ours_ms" in row else "mb"
+    ours, reference = row[f"ours_{unit}"], row[f"reference_{unit}"]
+    unit = unit.replace("mb", "MB")
+    return (
+        f"{row['comparison']}: {row['ratio']:.2f} ({row['ratio_min']:.2f} to "
+        f"{row['ratio_max']:.2f}; wanted {row['bar']}), {ours:.3g} {unit} against "
+        f"{reference:.3g} {unit}"
+    )

@@ -1,8 +1,9 @@
-"""Show what there is: rules with their properties, models, data sets, papers, benchmarks.
+"""Show what there is: rules with their properties, learners, tasks, estimators, papers, data sets.
 
 usage: metaplastic list [KIND] [--json]
 
-  KIND     rules (with the table of their properties), models, datasets, papers or benchmarks
+  KIND     rules (with the table of their properties), models, learners, tasks, estimators,
+           datasets, papers or benchmarks
   --json   print exactly one JSON document on standard output
   --debug  show the traceback of an error
 """

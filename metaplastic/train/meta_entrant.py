@@ -50,7 +50,8 @@ def meta_compete(
     entrant.options.check()
     rate, grid = None, []
     if entrant.rates:
-        grid = [_try(entrant, own, folder, reporter) for own in entrant.rates]
+        search = _search_lifetimes if has_rate(entrant.design) else _search_meta
+        grid = search(entrant, folder, reporter)
         fine = [cell for cell in grid if cell["metric"] is not None]
         sign = 1 if _higher_is_better(entrant.design) else -1
         rate = max(fine, key=lambda cell: sign * cell["metric"], default=grid[0])["rate"]
@@ -60,18 +61,45 @@ def meta_compete(
     return row
 
 
-def _try(
-    entrant: MetaEntrant, rate: float, folder: RunFolder, reporter: Reporter | None
-) -> dict[str, Any]:
-    """One cell of the grid: the metric of meta-training's last tenth."""
-    own = dataclasses.replace(_at(entrant, rate), seeds=entrant.seeds[: entrant.grid_seeds])
-    row = _train(own, part(folder, f"rate-{rate:g}"), reporter)
-    metric = None
-    if row["curve"] is not None:
-        last = np.asarray(row["curve"]["meta_metric"], np.float64)
-        metric = float(last[-max(len(last) // 10, 1) :].mean())
-        metric = metric if np.isfinite(metric) else None
-    return {"rate": rate, "metric": metric, "diverged": row["diverged"]}
+def _search_lifetimes(
+    entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None
+) -> list[dict[str, Any]]:
+    """The grid over the lifetime's rate, all of it in one program."""
+    seeds = entrant.seeds[: entrant.grid_seeds]
+    options = dataclasses.replace(entrant.options, non_finite="skip", test_every=None)
+    trainer = MetaTrainer(*_at(entrant, entrant.rates[0]).design.make(), options, vary="rate")
+    outcome = meta_fit(
+        trainer,
+        seeds * len(entrant.rates),
+        values=[rate for rate in entrant.rates for _ in seeds],
+        folder=part(folder, "grid"),
+        reporter=reporter,
+        name=f"{entrant.label}, {len(entrant.rates)} rates",
+    )
+    metrics = _last_tenth(_curve(outcome.records)).reshape(len(entrant.rates), -1).mean(1)
+    return [
+        {"rate": rate, "metric": float(own) if np.isfinite(own) else None}
+        for rate, own in zip(entrant.rates, metrics, strict=True)
+    ]
+
+
+def _search_meta(
+    entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None
+) -> list[dict[str, Any]]:
+    """The grid over the meta-optimiser's rate, one run after the other."""
+    grid = []
+    for rate in entrant.rates:
+        own = dataclasses.replace(_at(entrant, rate), seeds=entrant.seeds[: entrant.grid_seeds])
+        row = _train(own, part(folder, f"rate-{rate:g}"), reporter)
+        metric = np.nan if row["curve"] is None else float(_last_tenth(row["curve"]).mean())
+        grid.append({"rate": rate, "metric": metric if np.isfinite(metric) else None})
+    return grid
+
+
+def _last_tenth(curve: dict[str, Any]) -> np.ndarray:
+    """Metric of the last tenth of meta-training, one a replica."""
+    metric = np.asarray(curve["meta_metric"], np.float64)
+    return metric[-max(len(metric) // 10, 1) :].mean(0)
 
 
 def _train(entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None) -> dict[str, Any]:

@@ -40,14 +40,15 @@ def meta_fit(
     folder: RunFolder | None = None,
     reporter: Reporter | None = None,
     name: str = "",
+    values: Sequence[float] = (),
 ) -> MetaOutcome:
-    """Meta-train one replica a seed, and record every chunk.
+    """Meta-train one replica a seed (and value of what varies), and record every chunk.
 
     With `folder`, records and checkpoints are written there, and a run that has a checkpoint goes
     on from it. Raises `DivergedError`, naming seed, meta-step, lifetime, moment and array, where a
     meta-gradient is not finite. On KeyboardInterrupt the state is saved before it goes on.
     """
-    return _Loop(trainer, seeds, folder, reporter or Silent(), name).run()
+    return _Loop(trainer, seeds, folder, reporter or Silent(), name, values).run()
 
 
 class _Loop:
@@ -60,6 +61,7 @@ class _Loop:
         folder: RunFolder | None,
         reporter: Reporter,
         name: str,
+        values: Sequence[float],
     ):
         self.trainer, self.seeds, self.folder = trainer, list(seeds), folder
         self.reporter, self.name = reporter, name
@@ -70,7 +72,7 @@ class _Loop:
         self.spent, self.step = 0.0, 0
         reporter.begin(trainer.options.steps, unit="meta-steps", title=name)
         reporter.compiling(name)
-        self.state = trainer.initial(seeds)
+        self.state = trainer.initial(seeds, values)
         self.last_test: np.ndarray | None = None
         self.checkpoints: Checkpoints | None = None
         if folder is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -91,7 +92,7 @@ def make_meta_schedule(options: MetaOptions) -> Callable[[jax.Array], jax.Array]
 def clip_together(gradient: Any, where: Any, largest: float) -> Any:
     """Scale a whole meta-gradient by one factor, so that the norm over `where` is at most
     `largest`."""
-    chosen = jax.tree.map(lambda leaf, ok: leaf if ok else None, gradient, where)
+    chosen = eqx.filter(gradient, where)
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(chosen)))
     factor = jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12))
     return jax.tree.map(lambda leaf: leaf * factor.astype(leaf.dtype), gradient)

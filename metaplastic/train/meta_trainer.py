@@ -60,16 +60,20 @@ class MetaTrainer:
         task: AbstractTask,
         estimator: AbstractMetaGradient,
         options: MetaOptions,
+        *,
+        vary: str | None = None,
     ):
-        """`build` makes a learner from a key.
+        """`build` makes a learner from a key; `vary` names a field of the learner, a plain number,
+        which then every replica has for itself and none learns.
 
         Raises `UsageError` for options that cannot work, `DataError` where the task's are missing.
         """
         options.check()
-        self.options, self.estimator, self._build = options, estimator, build
+        self.options, self.estimator = options, estimator
+        self._vary, self._build = vary, build
         self.task = task.load()
         self.test_task = self.task.held_out()
-        learner = eqx.filter_eval_shape(build, jr.key(0))
+        learner = eqx.filter_eval_shape(self._varied, jr.key(0), jnp.zeros(()))
         self._structure = jax.tree.structure(learner)
         self.static = eqx.partition(learner, _is_array)[1]
         self.where = self._learned(learner)
@@ -91,17 +95,23 @@ class MetaTrainer:
 
     # Set-up
 
-    def initial(self, seeds: Sequence[int]) -> MetaReplica:
-        """One replica a seed, stacked."""
-        return self._jit_start(jnp.stack([jr.key(seed) for seed in seeds]))
+    def initial(self, seeds: Sequence[int], values: Sequence[float] = ()) -> MetaReplica:
+        """One replica a seed, stacked; `values` are those of the field that varies."""
+        keys = jnp.stack([jr.key(seed) for seed in seeds])
+        return self._jit_start(keys, jnp.asarray(values or [0.0] * len(seeds), jnp.float32))
 
-    def _start(self, keys: jax.Array) -> MetaReplica:
-        def one(key: Key) -> MetaReplica:
+    def _start(self, keys: jax.Array, values: jax.Array) -> MetaReplica:
+        def one(key: Key, value: jax.Array) -> MetaReplica:
             build_key, life_key = jr.split(key)
-            learner = self._build(build_key)
-            return self.replica(learner, life_key)
+            return self.replica(self._varied(build_key, value), life_key)
 
-        return jax.vmap(one)(keys)
+        return jax.vmap(one)(keys, values)
+
+    def _varied(self, key: Key, value: jax.Array) -> Any:
+        learner = self._build(key)
+        if self._vary is None:
+            return learner
+        return eqx.tree_at(lambda own: getattr(own, str(self._vary)), learner, value)
 
     def replica(self, learner: AbstractLearner, key: Key) -> MetaReplica:
         """The replica that begins with a given learner (no leading axis)."""
@@ -119,7 +129,8 @@ class MetaTrainer:
         return eqx.combine(arrays, self.static)
 
     def _learned(self, learner: Any) -> Any:
-        frozen = select(learner, self.options.freeze, option="freeze")
+        fixed = (*self.options.freeze, *filter(None, [self._vary]))
+        frozen = select(learner, fixed, option="freeze")
         where = jax.tree.map(
             lambda leaf, still: is_inexact(leaf) and not still,
             learner,
@@ -148,7 +159,8 @@ class MetaTrainer:
     def check(self) -> None:
         """Trace a meta-step without running it, so that parts that do not go together say so."""
         keys = jax.ShapeDtypeStruct((1,), jr.key(0).dtype)
-        state = jax.eval_shape(self._start, keys)
+        values = jax.ShapeDtypeStruct((1,), jnp.float32)
+        state = jax.eval_shape(self._start, keys, values)
         eqx.filter_eval_shape(self._chunk, self.task, state, jnp.int32(0), 1)
 
     # Meta-training

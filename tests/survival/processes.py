@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-TIMES = {"seconds", "samples_per_second", "run"}
+TIMES = {"seconds", "samples_per_second", "lifetimes_per_second", "run"}
 """What two runs that came to the same may differ in."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from metaplastic import _registry
 from metaplastic._errors import UsageError, nearest
-from metaplastic.cli import _options, _running
+from metaplastic.cli import _options, _parts, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.design import Design, Part
@@ -36,15 +36,15 @@ class CompareLearnersCommand(MetaOptions, _options.CommonOptions):
 
 def main(names: list[str], rest: list[str]) -> int:
     """The command, once `compare` has seen `--task`."""
-    chosen, rest = _options.choose_parts(rest, KINDS)
+    chosen, rest = _parts.choose_parts(rest, KINDS)
     chosen = {**_DEFAULTS, **chosen}
     parts = {kind: _part_class(kind, name) for kind, name in chosen.items()}
-    type_ = _options.with_parts(CompareLearnersCommand, parts)
+    type_ = _parts.with_parts(CompareLearnersCommand, parts)
     options: Any = _options.parse(rest, type_, command="compare", about=ABOUT)
     own = _options.part(options, MetaOptions)
     own.check()
     base = {
-        kind: Part(name, _options.fields(getattr(options, kind))) for kind, name in chosen.items()
+        kind: Part(name, _parts.fields(getattr(options, kind))) for kind, name in chosen.items()
     }
     entrants = [_entrant(text, base) for text in names]
     if options.ends and any(_kind(text.partition(":")[0]) == "rule" for text in names):
@@ -76,7 +76,7 @@ def _part_class(kind: str, name: str) -> type:
     member = _registry.load(KINDS[kind], name)
     if kind != "learner":
         return member
-    return _options.signature_class(member, ("task", "rule", "key"))
+    return _parts.signature_class(member, ("task", "rule", "key"))
 
 
 def _kind(name: str) -> str:
@@ -136,7 +136,7 @@ def _chosen(kind: str, name: str | None, base: dict[str, Part]) -> Part:
 
 def _with_options(kind: str, part: Part, values: dict[str, str]) -> Part:
     tokens = [t for leaf, value in values.items() for t in (f"--{leaf}", *value.split("+"))]
-    given = _options.fields(
+    given = _parts.fields(
         _options.parse(tokens, _part_class(kind, part.name), command="compare", about=ABOUT)
     )
     return Part(part.name, {**part.fields, **{leaf: given[leaf] for leaf in values}})

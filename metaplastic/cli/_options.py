@@ -1,20 +1,19 @@
 """Options that commands share, and their parsing: command line over `--config` file over defaults.
 
-An options type is a dataclass whose fields have a docstring each; `with_parts` adds the fields of a
-rule, which is a dataclass too, so that `--rule.feedback-scale 0.2` needs no second declaration.
+An options type is a dataclass whose fields have a docstring each; `_parts` adds the fields of a rule,
+a task or a learner.
 """
 
 import contextlib
 import dataclasses
-import inspect
 import io
 import json
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from metaplastic._errors import UsageError, nearest, unknown
 from metaplastic.cli import _output
@@ -84,11 +83,6 @@ def part(options: Any, options_type: type[Options]) -> Options:
     return options_type(**{name: getattr(options, name) for name in names})
 
 
-def fields(part: Any) -> dict[str, Any]:
-    """The options of a part (a rule, a task, …) as they were given or by default."""
-    return {own.name: getattr(part, own.name) for own in dataclasses.fields(part) if own.init}
-
-
 def take_name(argv: list[str], what: str, usage: str) -> tuple[str, list[str]]:
     """Split the leading name (of a rule, a paper, …) off the arguments."""
     if not argv or argv[0].startswith("-"):
@@ -99,71 +93,6 @@ def take_name(argv: list[str], what: str, usage: str) -> tuple[str, list[str]]:
 def wants_help(argv: list[str]) -> bool:
     """Is help asked for before any name is given?"""
     return bool(argv) and argv[0] in ("-h", "--help")
-
-
-def with_parts(options_type: type, parts: Mapping[str, type]) -> type:
-    """`options_type` with a field for each part (`rule`, `task`, …); its fields become
-    `--rule.…`."""
-    import tyro
-
-    fields = []
-    for name, part_class in parts.items():
-        field = dataclasses.field(kw_only=True)
-        # A part with fields that have no default: they are asked for.
-        with contextlib.suppress(TypeError):
-            part_class()
-            field = dataclasses.field(kw_only=True, default_factory=part_class)
-        about = inspect.cleandoc(part_class.__doc__ or "").partition("\n\n")[0]
-        fields.append((name, Annotated[part_class, tyro.conf.arg(help=about)], field))
-    return dataclasses.make_dataclass(options_type.__name__, fields, bases=(options_type,))
-
-
-def signature_class(function: Any, leave_out: Iterable[str]) -> type:
-    """The keyword options of a function as a dataclass, with the help of its `Args:` section."""
-    import docstring_parser
-    import tyro
-
-    hints = typing.get_type_hints(function, include_extras=True)
-    help_of = {
-        own.arg_name: own.description or ""
-        for own in docstring_parser.parse(inspect.cleandoc(function.__doc__ or "")).params
-    }
-    fields = []
-    for name, own in inspect.signature(function).parameters.items():
-        if name in leave_out:
-            continue
-        hint = Annotated[hints[name], tyro.conf.arg(help=help_of.get(name, ""))]
-        default = dataclasses.MISSING if own.default is own.empty else own.default
-        fields.append((name, hint, dataclasses.field(kw_only=True, default=default)))
-    made = dataclasses.make_dataclass(f"{function.__name__}_options", fields)
-    made.__doc__ = inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0]
-    return made
-
-
-def choose_parts(argv: list[str], parts: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Take `--task NAME` and the like out of the arguments: `(names by part, the rest)`.
-
-    A `--config` file may name them as `task.name`; the command line wins.
-    """
-    parts = tuple(parts)
-    chosen: dict[str, str] = {}
-    path = _config_path(argv)
-    if path is not None:
-        flat = _flat(_read_config(path))
-        chosen = {p: str(flat[f"{p}.name"]) for p in parts if f"{p}.name" in flat}
-    rest: list[str] = []
-    tokens = iter(argv)
-    for token in tokens:
-        option, equals, value = token.partition("=")
-        part = option.removeprefix("--")
-        if not option.startswith("--") or part not in parts:
-            rest.append(token)
-            continue
-        value = value if equals else next(tokens, "")
-        if not value or value.startswith("-"):
-            raise UsageError(f"{option} needs a name: {option} NAME")
-        chosen[part] = value
-    return chosen, rest
 
 
 def option_types(options_type: type, prefix: str = "") -> dict[str, Any]:
@@ -201,12 +130,12 @@ def _nearest_option(token: str, known: Mapping[str, Any]) -> str:
 
 def _config_tokens(argv: list[str], known: Mapping[str, Any]) -> list[str]:
     """The config file as command-line tokens, less what the command line itself sets."""
-    path = _config_path(argv) if "config" in known else None
+    path = config_path(argv) if "config" in known else None
     if path is None:
         return []
     given = {_key(token, known) for token in argv if token.startswith("--")}
     tokens = []
-    for name, value in _flat(_read_config(path)).items():
+    for name, value in read_config(path).items():
         key = name.replace("-", "_")
         if (
             key.endswith(".name")
@@ -223,7 +152,7 @@ def _config_tokens(argv: list[str], known: Mapping[str, Any]) -> list[str]:
     return tokens
 
 
-def _config_path(argv: list[str]) -> Path | None:
+def config_path(argv: list[str]) -> Path | None:
     for i, token in enumerate(argv):
         if token.startswith("--config="):
             return Path(token.partition("=")[2])
@@ -232,7 +161,8 @@ def _config_path(argv: list[str]) -> Path | None:
     return None
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The options of a file by key, `rule.feedback_scale`."""
     if path.suffix not in (".toml", ".json"):
         raise UsageError(f"--config {path}: name a .toml or a .json file")
     try:
@@ -244,7 +174,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path} does not parse: {error}") from error
     if not isinstance(document, dict):
         raise UsageError(f"--config {path}: the file must hold option names and values")
-    return document
+    return _flat(document)
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

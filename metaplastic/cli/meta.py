@@ -6,7 +6,7 @@ from typing import Any
 
 from metaplastic import _registry
 from metaplastic._errors import UsageError
-from metaplastic.cli import _options, _running
+from metaplastic.cli import _options, _parts, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.design import Design, Part
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     if _options.wants_help(argv):
         _options.parse(["--help"], MetaCommand, command="meta LEARNER --task TASK", about=_ABOUT)
     name, rest = _options.take_name(argv, "learner", _USAGE)
-    chosen, rest = _options.choose_parts(rest, _PARTS)
+    chosen, rest = _parts.choose_parts(rest, _PARTS)
     builder = _load_learner(name)
     if "task" not in chosen:
         raise UsageError(f"no task given: metaplastic {_USAGE}")
@@ -41,15 +41,14 @@ def main(argv: list[str]) -> int:
         chosen.setdefault("rule", "backprop")
     kinds = {"rule": "rules", "task": "tasks", "estimator": "estimators"}
     parts = {part: _registry.load(kinds[part], own) for part, own in chosen.items()}
-    parts["learner"] = _options.signature_class(builder, ("task", "rule", "key"))
+    parts["learner"] = _parts.signature_class(builder, ("task", "rule", "key"))
     options: Any = _options.parse(
-        rest, _options.with_parts(MetaCommand, parts), command=f"meta {name}", about=_ABOUT
+        rest, _parts.with_parts(MetaCommand, parts), command=f"meta {name}", about=_ABOUT
     )
     own = _options.part(options, MetaOptions)
     own.check()
     given = {
-        part: Part(chosen.get(part, name), _options.fields(getattr(options, part)))
-        for part in parts
+        part: Part(chosen.get(part, name), _parts.fields(getattr(options, part))) for part in parts
     }
     design = Design(**given)
     folder = RunFolder.create(options.out, f"meta-{_registry.describe('learners', name).name}")

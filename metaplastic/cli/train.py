@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from metaplastic import _registry
-from metaplastic.cli import _options, _running
+from metaplastic.cli import _options, _parts, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.options import TrainOptions
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     if _options.wants_help(argv):
         _options.parse(["--help"], TrainCommand, command="train RULE", about=_ABOUT)
     name, rest = _options.take_name(argv, "rule", "train RULE [OPTIONS]")
-    options_type = _options.with_parts(TrainCommand, {"rule": _registry.load("rules", name)})
+    options_type = _parts.with_parts(TrainCommand, {"rule": _registry.load("rules", name)})
     options: Any = _options.parse(rest, options_type, command=f"train {name}", about=_ABOUT)
     own = _options.part(options, TrainOptions)
     own.check()

@@ -50,8 +50,8 @@ def correlation(pre: Pre, post: Post) -> Trace:
 def exponential(trace: Trace, pre: Pre, post: Post, eta: Rate) -> Trace:
     """H' = (1 - eta) H + eta pre^T post: a running average, which forgets with gamma = 1 - eta.
 
-    Miconi (2016), "Learning to learn with backpropagation of Hebbian plasticity", section 2; the
-    factor 1 - gamma stands at the new product, as in the gradients of that paper.
+    Miconi (2016), "Learning to learn with backpropagation of Hebbian plasticity"; 1 - gamma stands
+    at the new product as in that paper's gradients and code (its equation 1 has gamma there).
     """
     return (1 - eta) * trace + eta * correlation(pre, post)
 
@@ -60,7 +60,7 @@ def oja(trace: Trace, pre: Pre, post: Post, eta: Rate) -> Trace:
     """H' = H + eta (pre^T post - H * post^2), post^2 along the columns.
 
     Oja's rule forgets only while the unit is active. Miconi, Clune & Stanley (2018),
-    "Differentiable plasticity", section 2.
+    "Differentiable plasticity".
     """
     return trace + eta * (correlation(pre, post) - trace * jnp.square(post).mean(0))
 
@@ -76,7 +76,7 @@ def clipped(trace: Trace, pre: Pre, post: Post, eta: Rate, bound: float) -> Trac
 def modulated(trace: Trace, pre: Pre, post: Post, signal: Signal, bound: float) -> Trace:
     """H' = clip(H + M pre^T post, -bound, bound), `M` [batch, 1] or one a unit [batch, units].
 
-    Simple neuromodulation, "Backpropamine" (2019), section 3.1.
+    Simple neuromodulation, "Backpropamine" (2019).
     """
     return jnp.clip(trace + correlation(pre, signal * post), -bound, bound)
 
@@ -93,7 +93,7 @@ def retroactive(
     """P' = clip(P + M E, -bound, bound), E' = (1 - eta) E + eta pre^T post; returns (P', E').
 
     The signal turns what was active shortly before into a lasting change: `P` reads `E` before
-    this moment. "Backpropamine" (2019), section 3.2.
+    this moment. "Backpropamine" (2019).
     """
     after = jnp.clip(trace + signal.mean(0) * eligibility, -bound, bound)
     return after, exponential(eligibility, pre, post, eta)
@@ -147,7 +147,7 @@ class Plasticity(eqx.Module):
     modulator: Modulator | None
     shape: tuple[int, int] = eqx.field(static=True)
     """(inputs, units)."""
-    rule: TraceName = eqx.field(static=True)
+    kind: TraceName = eqx.field(static=True)
     modulation: ModulationName = eqx.field(static=True)
     bound: float = eqx.field(static=True)
     """Largest trace, where traces are clipped."""
@@ -157,7 +157,7 @@ class Plasticity(eqx.Module):
         inputs: int,
         units: int,
         *,
-        rule: TraceName = "exponential",
+        kind: TraceName = "exponential",
         modulation: ModulationName = "none",
         granularity: Granularity = "synapse",
         scale: float = 0.1,
@@ -169,12 +169,18 @@ class Plasticity(eqx.Module):
     ):
         """`alpha` ~ scale N(0, 1). `read`: units that the modulator reads (default: `units`).
 
-        Raises `UsageError` for a rate outside [0, 1] and for a bound that is not positive.
+        Raises `UsageError` for a rate outside [0, 1], a bound that is not positive, and a trace
+        that has no modulated form.
         """
         if not 0 <= eta <= 1:
             raise UsageError(f"--learner.eta {eta}: the rate of a trace is between 0 and 1")
         if not bound > 0:
             raise UsageError(f"--learner.bound {bound}: the largest trace must be positive")
+        if modulation != "none" and kind != "exponential":
+            raise UsageError(
+                f"--learner.trace {kind} has no modulated form: leave it out, or take "
+                "--learner.modulation none"
+            )
         alpha_key, modulator_key = jr.split(key)
         self.alpha = draw_coefficients((inputs, units), granularity, scale, key=alpha_key)
         self.eta = jnp.asarray(eta, self.alpha.dtype) if learn_eta else eta
@@ -183,8 +189,8 @@ class Plasticity(eqx.Module):
             spread = modulation.endswith("spread")
             read = units if read is None else read
             self.modulator = Modulator(read, units, spread=spread, key=modulator_key)
-        self.shape, self.rule, self.bound = (inputs, units), rule, bound
-        self.modulation = modulation
+        self.shape, self.kind, self.modulation = (inputs, units), kind, modulation
+        self.bound = bound
 
     def start(self) -> Traces:
         """Traces at birth: all zero."""
@@ -201,9 +207,9 @@ class Plasticity(eqx.Module):
         """Traces after a moment; the modulator reads `read` (default: `post`)."""
         trace = traces.trace
         if self.modulator is None:
-            if self.rule == "clipped":
+            if self.kind == "clipped":
                 return Traces(clipped(trace, pre, post, self.eta, self.bound), None)
-            rule = oja if self.rule == "oja" else exponential
+            rule = oja if self.kind == "oja" else exponential
             return Traces(rule(trace, pre, post, self.eta), None)
         signal = self.modulator(post if read is None else read)
         if traces.eligibility is None:

@@ -93,6 +93,7 @@ def pass_through(before: Life, after: Life) -> Life:
     def one(old: jax.Array, new: jax.Array) -> jax.Array:
         if not eqx.is_inexact_array(new):
             return new
-        return old + jax.lax.stop_gradient(new - old)
+        # `old - old` is exactly zero, so that no rounding is added to the value.
+        return jax.lax.stop_gradient(new) + (old - jax.lax.stop_gradient(old))
 
     return jax.tree.map(one, before, after)

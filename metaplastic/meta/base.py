@@ -1,6 +1,8 @@
 """The contract of a meta-gradient: from a learner and episodes to a gradient of its arrays."""
 
 import abc
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import equinox as eqx
@@ -58,19 +60,36 @@ def count(episodes: Episode) -> int:
 
 
 def differentiate(
-    learner: AbstractLearner, episodes: Episode, *, scan: Scan, key: Key, where: Any
+    learner: AbstractLearner,
+    episodes: Episode,
+    *,
+    scan: Scan,
+    key: Key,
+    where: Any,
+    view: Callable[[AbstractLearner], AbstractLearner] = lambda own: own,
 ) -> tuple[Gradient, MetaAux]:
-    """Reverse-mode derivative of the mean loss of the lifetimes, through the given `scan`."""
+    """Reverse-mode derivative of the mean loss of the lifetimes, through the given `scan`.
+
+    The lifetimes are those of `view(learner)`, which may be another pytree of the same arrays.
+    """
     arrays, rest = learned(learner, where)
     keys = jr.split(key, count(episodes))
 
     def mean_loss(arrays: Any) -> tuple[jax.Array, MetaAux]:
-        own = eqx.combine(arrays, rest)
+        own = view(eqx.combine(arrays, rest))
 
         def one(episode: Episode, key: Key) -> Any:
             return live(own, episode, key=key, scan=scan)
 
-        verdict = jax.vmap(one)(episodes, keys)
+        # A batch of one would only make products of matrices dearer.
+        many = jax.vmap(one) if len(keys) > 1 else partial(_alone, one)
+        verdict = many(episodes, keys)
         return jnp.mean(verdict.loss), MetaAux(verdict.loss, verdict.metric)
 
     return jax.grad(mean_loss, has_aux=True)(arrays)
+
+
+def _alone(one: Callable[..., Any], *batches: Any) -> Any:
+    """`vmap` over a leading axis of length 1."""
+    result = one(*jax.tree.map(lambda leaf: leaf[0], batches))
+    return jax.tree.map(lambda leaf: leaf[None], result)

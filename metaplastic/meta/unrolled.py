@@ -13,6 +13,8 @@ from ..learners.lifetime import Scan
 from ..tasks.base import Episode
 from .base import AbstractMetaGradient, Gradient, MetaAux, differentiate
 
+Rematerialise = Literal["auto", "none", "steps", "blocks"]
+
 
 class Unrolled(AbstractMetaGradient):
     """The exact gradient: reverse-mode differentiation through every moment of the lifetime.
@@ -24,9 +26,7 @@ class Unrolled(AbstractMetaGradient):
 
     demands: ClassVar[str] = ""
 
-    rematerialise: Literal["auto", "none", "steps", "blocks"] = eqx.field(
-        static=True, default="auto"
-    )
+    rematerialise: Rematerialise = eqx.field(static=True, default="auto")
     """`none`: store all; `steps`: store the life at every moment; `blocks`: at every sqrt(T)-th;
     `auto`: `blocks` in lifetimes of more than 100 moments, else `none`."""
     block: int | None = eqx.field(static=True, default=None)
@@ -40,17 +40,21 @@ class Unrolled(AbstractMetaGradient):
         self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
     ) -> tuple[Gradient, MetaAux]:
         moments = episodes.stream.x.shape[1]
-        return differentiate(learner, episodes, scan=self._scan(moments), key=key, where=where)
+        scan = sparing_scan(moments, self.rematerialise, self.block)
+        return differentiate(learner, episodes, scan=scan, key=key, where=where)
 
-    def _scan(self, moments: int) -> Scan:
-        kind = self.rematerialise
-        if kind == "auto":
-            kind = "blocks" if moments > 100 or self.block is not None else "none"
-        if kind == "none":
-            return jax.lax.scan
-        if kind == "steps":
-            return lambda step, life, xs: jax.lax.scan(jax.checkpoint(step), life, xs)
-        return blocked_scan(self.block or max(math.isqrt(moments), 1))
+
+def sparing_scan(
+    moments: int, rematerialise: Rematerialise = "auto", block: int | None = None
+) -> Scan:
+    """The scan of a lifetime of so many moments, with what its backward pass is to store."""
+    if rematerialise == "auto":
+        rematerialise = "blocks" if moments > 100 or block is not None else "none"
+    if rematerialise == "none":
+        return jax.lax.scan
+    if rematerialise == "steps":
+        return lambda step, life, xs: jax.lax.scan(jax.checkpoint(step), life, xs)
+    return blocked_scan(block or max(math.isqrt(moments), 1))
 
 
 def blocked_scan(block: int) -> Scan:

@@ -40,6 +40,7 @@ class Protocol:
             l1=self.l1,
             l2=self.l2,
             frozen_last=500 if steps >= 5000 else steps // 20,
+            test_lifetimes=500,
         )
 
     def make_task(self, variant: Variant = "released") -> AbstractTask:

@@ -26,6 +26,9 @@ class Stream(eqx.Module):
     """What its answers are compared with, [time, batch, outputs]; None: they are not judged."""
     weight: jax.Array | None
     """Weight of each moment in the loss, [time]; None where there is no target."""
+    mask: jax.Array | None = None
+    """Which moments happen, [time] of booleans; None: all. Nothing changes at the others, so that
+    lifetimes of different lengths have the same shapes."""
 
 
 class Query(eqx.Module):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ..learners.lifetime import live, perceive_stream
+from ..learners.lifetime import live, moments, stepper
 from ..learners.paths import path_name
 from ..meta.base import count
 from ..tasks.base import Episode
@@ -67,15 +67,13 @@ def _forward(learner: Any, episode: Episode, key: jax.Array) -> tuple[int | None
         names[:] = ["the answer", *(f"{name} of the fast state" for name, _ in leaves)]
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in (output, *(v for _, v in leaves))])
 
+    live_on = stepper(learner, key=step_key)
+
     def step(life: Any, moment: Any) -> Any:
-        x, y, index = moment
-        life, output = learner.step(life, x, y, key=jr.fold_in(step_key, index))
+        life, output = live_on(life, moment)
         return life, health(life, output)
 
-    stream = episode.stream
-    x = perceive_stream(learner, stream.x)
-    moments = (x, stream.y, jnp.arange(x.shape[0]))
-    _, fine = jax.lax.scan(step, learner.birth(key=birth_key), moments)
+    _, fine = jax.lax.scan(step, learner.birth(key=birth_key), moments(learner, episode.stream))
     bad = np.argwhere(~np.asarray(fine))
     if bad.size:
         return int(bad[0, 0]), names[int(bad[0, 1])]

@@ -61,9 +61,39 @@ def test_options_of_the_rule(capsys):
 
 
 @pytest.mark.parametrize(
+    ("argv", "kind"),
+    [
+        (["sinusoid", "--only", "samples", "--task.moments", "3"], "task"),
+        (["online", "--only", "builds", "--learner.frozen", "1"], "learner"),
+        (["truncated", "--only", "fields", "--estimator.steps", "2"], "estimator"),
+        (["mlp", "--only", "output"], "model"),
+    ],
+)
+def test_every_kind_is_checked(capsys, argv, kind):
+    assert main(["check", *argv, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document[kind] == argv[0] and document["passed"] is True
+
+
+def test_a_file_may_hold_any_kind(tmp_path, capsys):
+    path = tmp_path / "curves.py"
+    path.write_text(
+        "from metaplastic.tasks.sinusoid import Sinusoid\n\n\n"
+        "class Curves(Sinusoid):\n    shots: int = 0\n    criterion = Sinusoid.criterion\n\n\n"
+        "def other():\n    pass\n"
+    )
+    assert main(["check", f"{path}:Curves", "--only", "constructs", "--json"]) == 1
+    assert "shots" in json.loads(capsys.readouterr().out)["checks"][0]["sentence"]
+    assert main(["check", f"{path}:other"]) == 2
+    assert "neither a rule" in capsys.readouterr().err
+    assert main(["check", f"{path}:Curve"]) == 2
+    assert "did you mean 'Curves'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("argv", "advice"),
     [
-        ([], "no rule given"),
+        ([], "no rule, learner, task, estimator or model given"),
         (["bakprop"], "did you mean 'backprop'?"),
         (["backprop", "--only", "jti"], "did you mean 'jit'?"),
         (["backprop", "--onyl", "jit"], "did you mean '--only'?"),

@@ -8,7 +8,7 @@ import equinox as eqx
 import pytest
 
 from metaplastic._errors import UsageError
-from metaplastic.cli import _options, _output
+from metaplastic.cli import _options, _output, _parts
 
 
 class Rule(eqx.Module):
@@ -42,7 +42,7 @@ def released():
 
 
 def parse(*argv: str):
-    options = _options.with_parts(Demo, {"rule": Rule})
+    options = _parts.with_parts(Demo, {"rule": Rule})
     return _options.parse(list(argv), options, command="demo RULE", about="A demonstration.")
 
 
@@ -164,7 +164,7 @@ class Demanding(eqx.Module):
 
 
 def test_rule_with_a_field_that_must_be_given():
-    options = _options.with_parts(Demo, {"rule": Demanding})
+    options = _parts.with_parts(Demo, {"rule": Demanding})
     given = _options.parse(["--rule.gain", "2"], options, command="demo", about="")
     assert given.rule.gain == 2.0
     with pytest.raises(UsageError, match=r"--rule\.gain"):
@@ -180,7 +180,7 @@ class Picky(eqx.Module):
 
 
 def test_a_rules_own_advice_arrives_as_it_is():
-    options = _options.with_parts(Demo, {"rule": Picky})
+    options = _parts.with_parts(Demo, {"rule": Picky})
     with pytest.raises(UsageError, match=r"^--rule\.gain -1\.0: it must not be negative$"):
         _options.parse(["--rule.gain", "-1"], options, command="demo", about="")
 

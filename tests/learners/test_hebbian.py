@@ -29,14 +29,18 @@ def test_a_lifetime_is_the_equations(x64, getkey):
 
 
 def test_initial_scales_and_defaults(getkey):
-    many = jax.vmap(lambda key: hebbian(OneShot(), key=key))(jr.split(getkey(), 4000))
+    build = eqx.filter_jit(jax.vmap(lambda key: hebbian(OneShot(), key=key)))
+    many = build(jr.split(getkey(), 4000))
     layer = many.layers[0]
     for values in (layer.weight, layer.bias, layer.plasticity.alpha, many.readout.bias):
         assert abs(float(values.std()) - 0.1) < 0.005 and abs(float(values.mean())) < 0.005
     assert (many.readout.weight >= 0).all()
     np.testing.assert_allclose(jnp.square(many.readout.weight).mean(), 0.01, rtol=0.1)
     assert layer.weight.shape[1:] == (10, 2) and many.readout.weight.shape[1:] == (2, 2)
+    # Patterns are completed by one unit a bit; values are read out of as many units as asked for.
     assert hebbian(PatternCompletion(), key=getkey()).readout.weight is None
+    assert hebbian(PatternCompletion(), hidden=(5,), key=getkey()).readout.weight.shape == (5, 8)
+    assert hebbian(Sinusoid(), hidden=(5,), key=getkey()).readout.weight.shape == (5, 1)
 
 
 def test_without_plasticity_a_lifetime_leaves_nothing(getkey):
@@ -65,7 +69,7 @@ def test_answering_changes_nothing_and_uses_the_trace(getkey):
 
 def test_what_is_told_is_part_of_the_input(getkey):
     task = Sinusoid(shots=1, moments=3)
-    learner = hebbian(task, hidden=(5, 4), readout="dense", key=getkey())
+    learner = hebbian(task, hidden=(5, 4), key=getkey())
     assert [layer.weight.shape for layer in learner.layers] == [(2, 5), (5, 4)]
     life = learner.birth(key=getkey())
     x = jnp.ones((1, 1))

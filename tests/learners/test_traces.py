@@ -34,13 +34,6 @@ def loops(one, *, batch):
 def test_each_trace_is_its_equation(batch, x64, getkey):
     h, e, pre, post = activity(getkey(), batch)
     eta, bound, signal = 0.3, 1.0, jr.normal(getkey(), (batch, 4))
-    expected = {
-        "exponential": lambda i, j, b: (1 - eta) * h[i, j] + eta * pre[b, i] * post[b, j],
-        "oja": lambda i, j, b: h[i, j] + eta * (pre[b, i] * post[b, j] - h[i, j] * post[b, j] ** 2),
-        "clipped": lambda i, j, b: h[i, j] + eta * pre[b, i] * post[b, j],
-        "modulated": lambda i, j, b: h[i, j] + signal[b, j] * pre[b, i] * post[b, j],
-        "retroactive": lambda i, j, b: h[i, j] + signal[b, j] * e[i, j],
-    }
     ours = {
         "exponential": _traces.exponential(h, pre, post, eta),
         "oja": _traces.oja(h, pre, post, eta),
@@ -48,15 +41,23 @@ def test_each_trace_is_its_equation(batch, x64, getkey):
         "modulated": _traces.modulated(h, pre, post, signal, bound),
         "retroactive": _traces.retroactive(h, e, pre, post, signal, eta, bound)[0],
     }
+    eligibility = _traces.retroactive(h, e, pre, post, signal, eta, bound)[1]
+    h, e, pre, post, signal = map(np.asarray, (h, e, pre, post, signal))
+    expected = {
+        "exponential": lambda i, j, b: (1 - eta) * h[i, j] + eta * pre[b, i] * post[b, j],
+        "oja": lambda i, j, b: h[i, j] + eta * (pre[b, i] * post[b, j] - h[i, j] * post[b, j] ** 2),
+        "clipped": lambda i, j, b: h[i, j] + eta * pre[b, i] * post[b, j],
+        "modulated": lambda i, j, b: h[i, j] + signal[b, j] * pre[b, i] * post[b, j],
+        "retroactive": lambda i, j, b: h[i, j] + signal[b, j] * e[i, j],
+    }
     for name, own in ours.items():
         theirs = loops(expected[name], batch=batch)
         if name not in ("exponential", "oja"):
             assert (abs(theirs) > bound).any()  # else nothing is seen of the bound
             theirs = theirs.clip(-bound, bound)
         np.testing.assert_allclose(own, theirs, rtol=1e-12)
-    after = _traces.retroactive(h, e, pre, post, signal, eta, bound)[1]
     theirs = loops(lambda i, j, b: (1 - eta) * e[i, j] + eta * pre[b, i] * post[b, j], batch=batch)
-    np.testing.assert_allclose(after, theirs, rtol=1e-12)
+    np.testing.assert_allclose(eligibility, theirs, rtol=1e-12)
 
 
 def test_ojas_trace_settles_where_the_activity_says(x64):

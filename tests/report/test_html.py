@@ -71,7 +71,7 @@ def test_one_run(tmp_path):
 
 def test_the_command_to_run_it_again_is_understood(tmp_path):
     from metaplastic import _registry
-    from metaplastic.cli import _options
+    from metaplastic.cli import _options, _parts
     from metaplastic.cli.train import TrainCommand
 
     page = Page(write_report([runs.write_run(tmp_path / "run", lr=0.25)]))
@@ -79,7 +79,7 @@ def test_the_command_to_run_it_again_is_understood(tmp_path):
     assert command is not None
     program, action, rule, *rest = shlex.split(command[0])
     assert (program, action, rule) == ("metaplastic", "train", "pepita")
-    command_type = _options.with_parts(TrainCommand, {"rule": _registry.load("rules", rule)})
+    command_type = _parts.with_parts(TrainCommand, {"rule": _registry.load("rules", rule)})
     options = _options.parse(rest, command_type, command="train pepita", about="")
     assert (options.lr, options.hidden, options.augment) == (0.25, (16,), False)
     assert (options.seed, options.seeds, options.control) == (3, 2, True)

@@ -1,0 +1,31 @@
+"""What enters a network that is told its y through its input: x, and y behind it."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float
+
+from ..tasks.base import AbstractTask
+
+
+def width(task: AbstractTask) -> int:
+    """Number of values of an input."""
+    return math.prod(task.input_shape)
+
+
+def told_width(task: AbstractTask) -> int:
+    """Width of the y that the task tells the learner; 0 where it tells none."""
+    y = eqx.filter_eval_shape(task.sample, jr.key(0)).stream.y
+    return 0 if y is None else y.shape[-1]
+
+
+def beside(x: jax.Array, y: jax.Array | None, told: int) -> Float[Array, "batch inputs"]:
+    """x in one row, and behind it y, or zeros where an answer is asked for."""
+    x = x.reshape(x.shape[0], -1)
+    if not told:
+        return x
+    y = jnp.zeros((x.shape[0], told), x.dtype) if y is None else y.astype(x.dtype)
+    return jnp.concatenate([x, y], axis=1)

@@ -1,0 +1,55 @@
+"""What a lifetime's weights start from."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metaplastic.learners.online import OnlineLearner
+from metaplastic.models import mlp, plastic_layers
+from metaplastic.rules.backprop import Backprop
+
+
+def born(start, getkey, **options):
+    """Learned layers, and those of two lifetimes."""
+    model = mlp((30,), 20, hidden=(40, 50), bias=True, key=getkey())
+    model = eqx.tree_at(
+        lambda own: [layer.bias for layer in plastic_layers(own)],
+        model,
+        [jnp.ones_like(layer.bias) for layer in plastic_layers(model)],
+    )
+    learner = OnlineLearner(model, Backprop(), start=start, key=getkey(), **options)
+    lives = [learner.birth(key=getkey()) for _ in range(2)]
+    return plastic_layers(model), *(plastic_layers(life.model) for life in lives)
+
+
+def kept(a, b):
+    return [bool((p.weight == q.weight).all()) for p, q in zip(a, b, strict=True)]
+
+
+def biases(layers):
+    return [bool((layer.bias == 1).all()) for layer in layers]
+
+
+def test_learned_weights_by_default(getkey):
+    learned, first, second = born("learned", getkey)
+    assert kept(learned, first) == kept(learned, second) == [True] * 3
+
+
+def test_a_head_drawn_anew_in_every_lifetime(getkey):
+    """As the published code does to the gradient-based learner alone."""
+    learned, first, second = born("fresh_head", getkey)
+    assert kept(learned, first) == kept(first, second) == [True, True, False]
+    assert biases(first) == [True] * 3
+    assert np.std(first[-1].weight) == pytest.approx((2 / 50) ** 0.5, rel=0.1)
+
+
+def test_all_plastic_weights_drawn_anew(getkey):
+    learned, first, second = born("fresh", getkey, frozen=1)
+    assert kept(first, second) == kept(learned[1:], first) == [False, False]
+    assert not first[0].bias.any()
+
+
+def test_zeros(getkey):
+    _, first, _ = born("zero", getkey)
+    assert not any(layer.weight.any() or layer.bias.any() for layer in first)

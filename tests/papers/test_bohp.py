@@ -1,0 +1,130 @@
+"""The experiments of Miconi (2016) with fresh seeds: what is learned, and what controls cannot."""
+
+import jax
+import numpy as np
+import pytest
+
+from metaplastic.analysis.hebbian import completion_roles, label_roles, sign_law
+from metaplastic.learners.hebbian import hebbian
+from metaplastic.meta.unrolled import Unrolled
+from metaplastic.papers._bohp_protocol import COMPLETION, ONE_SHOT, REVERSAL
+from metaplastic.papers.bohp import PAPER
+from metaplastic.train.meta_trainer import MetaTrainer
+
+
+class Run:
+    """Published errors and metrics [seeds, episodes] of fresh seeds, and the plastic layer."""
+
+    def __init__(self, protocol, seeds, episodes=None, *, gamma=None, **options):
+        task, eta = protocol.make_task(), 1 - (gamma or protocol.gamma)
+        settings = protocol.options(episodes)
+        trainer = MetaTrainer(
+            lambda key: hebbian(task, eta=eta, key=key, **options), task, Unrolled(), settings
+        )
+        state = trainer.initial(range(seeds))
+        state, metrics = trainer.chunk(state, 0, length=settings.steps)
+        self.error = np.asarray(metrics.loss, np.float64) / protocol.judged
+        self.metric = np.asarray(metrics.metric, np.float64)
+        self.layer = state.learner.layers[0]
+        frozen = settings.frozen_last
+        self.last_error = self.error[:, -frozen:].mean(1)
+        self.last_metric = self.metric[:, -frozen:].mean(1)
+
+    def episodes_below(self, level):
+        """Median over seeds of the first episode at which the mean of 50 errors is below."""
+        total = np.pad(self.error.cumsum(1), ((0, 0), (1, 0)))
+        below = (total[:, 50:] - total[:, :-50]) / 50 < level
+        return np.median(np.where(below.any(1), below.argmax(1) + 50, np.inf))
+
+
+# Reduced: a few seeds, the first part of meta-training
+
+
+def test_one_shot_is_learned_by_plasticity_alone():
+    plastic = Run(ONE_SHOT, 8, 2500)
+    fixed = Run(ONE_SHOT, 8, 2500, plastic=False)
+    assert np.median(plastic.last_metric) > 0.95 and np.median(plastic.last_error) < 0.2
+    assert abs(fixed.last_error.mean() - 0.693) < 0.005
+    assert abs(fixed.last_metric.mean() - 0.5) < 0.03
+
+
+def test_completion_is_learned_by_plasticity_alone():
+    plastic = Run(COMPLETION, 8, 1500, gamma=0.5)
+    fixed = Run(COMPLETION, 8, 1500, gamma=0.5, plastic=False)
+    assert np.median(plastic.last_error) < 0.05 and (plastic.last_metric < 0.01).all()
+    # Seven bits of eight cannot be known: a squared error of 1 each.
+    assert 7.0 < fixed.last_error.mean() < 7.8
+
+
+def test_reversal_needs_a_negative_unit():
+    run = Run(REVERSAL, 12, 3000)
+    law = sign_law(run.layer.plasticity.alpha, run.last_metric, solved=0.95)
+    assert law[0]["seeds"] and law[0]["solved"] == 0
+    assert law[1]["seeds"] and law[1]["solved"] == law[2]["solved"] == 1
+
+
+# Full size
+
+
+@pytest.mark.slow
+def test_completion_at_full_size():
+    run = Run(COMPLETION, 100, gamma=0.5)
+    assert (run.metric[:, -500:] == 0).all()  # every pattern, in every seed
+    assert 0.0015 < np.median(run.last_error) < 0.0025
+    for level, episode in {1.0: 305, 0.1: 725, 0.01: 1315}.items():
+        assert abs(run.episodes_below(level) / episode - 1) < 0.1
+    roles = completion_roles(run.layer.weight, run.layer.plasticity.alpha)
+    assert roles["diagonal w"].min() > 10 * roles["off-diagonal |w|"].max()
+    # In some seeds a bit or two speak to themselves through the trace as well.
+    assert 5 < np.median(roles["off-diagonal alpha"]) < 7
+    assert np.median(roles["diagonal |alpha|"]) < 0.1
+
+
+@pytest.mark.slow
+def test_one_shot_at_full_size():
+    run = Run(ONE_SHOT, 60)
+    assert run.last_metric.min() > 0.95
+    assert abs(run.episodes_below(0.3) - 630) < 100
+    assert abs(run.episodes_below(0.05) - 1130) < 200
+    roles = label_roles(run.layer.weight, run.layer.plasticity.alpha)
+    means = {name: values.mean() for name, values in roles.items()}
+    assert 5 < means["label |w|"] < 7 and means["pattern |w|"] < 0.01
+    assert means["label |alpha|"] < 1e-3 < means["pattern |alpha|"]
+
+
+@pytest.mark.slow
+def test_reversal_at_full_size():
+    run = Run(REVERSAL, 60)
+    solved = run.last_metric > 0.99
+    assert abs(solved.mean() - 0.75) < 0.12
+    assert abs(np.median(run.last_error[solved]) - 0.0012) < 0.0005
+    law = sign_law(run.layer.plasticity.alpha, run.last_metric)
+    assert [law[units]["solved"] for units in (0, 1, 2)] == [0, 1, 1]
+
+
+@pytest.mark.slow
+def test_controls_at_full_size():
+    assert abs(Run(ONE_SHOT, 20, plastic=False).last_error.mean() - 0.693) < 0.002
+    assert abs(Run(REVERSAL, 20, plastic=False).last_error.mean() - 0.6161) < 0.0005
+    assert 7.0 < Run(COMPLETION, 20, gamma=0.5, plastic=False).last_error.mean() < 7.8
+    positive = Run(REVERSAL, 20, positive=True)
+    assert (np.asarray(positive.layer.plasticity.alpha) >= np.float32(1e-6)).all()
+    assert positive.last_metric.max() < 0.75  # none is solved
+    assert Run(ONE_SHOT, 20, positive=True).last_metric.min() > 0.9
+
+
+# The reproduction as a whole
+
+
+def test_every_arm_can_be_made():
+    names = set()
+    for experiment in PAPER.experiments:
+        assert experiment.quick and all(arm in experiment.full for arm in experiment.quick)
+        for arm in experiment.full:
+            arm.options.check()
+            made = arm.design.make()
+            made.build(jax.random.key(0))
+            assert (experiment.name, arm.setting) not in names
+            names.add((experiment.name, arm.setting))
+    reported = [arm.reported for own in PAPER.experiments for arm in own.full if arm.reported]
+    assert len(reported) == 3 and {own.provenance for own in reported} == {"source"}

@@ -1,7 +1,7 @@
 """Options that commands share, and their parsing: command line over `--config` file over defaults.
 
-An options type is a dataclass whose fields have a docstring each; `_parts` adds the fields of a rule,
-a task or a learner.
+An options type is a dataclass whose fields have a docstring each; `_parts` adds those of a rule, a
+task or a learner.
 """
 
 import contextlib

@@ -50,18 +50,18 @@ def test_a_lifetime_is_the_equations(trace, x64, getkey):
         learner = hebbian_readout(task, **TINY, trace=trace, key=getkey())
         episode = task.sample(getkey())
     learner, episode = to_float64((learner, episode))
-    lived = lifetime(learner, episode, key=getkey())
+    lived = eqx.filter_jit(lifetime)(learner, episode, key=getkey())
+    front = eqx.filter_jit(learner.front)
+    features, asked = np.array(front(episode.stream.x[:, 0])), np.array(front(episode.query.x))
     w, alpha = np.array(learner.weight), np.array(learner.plasticity.alpha)
     eta = float(learner.plasticity.eta)
     h = np.zeros_like(w)
-    for x, y, output in zip(episode.stream.x, episode.stream.y, lived.outputs, strict=True):
-        a = np.array(learner.front(x))[0]
+    for a, y, output in zip(features, episode.stream.y, lived.outputs, strict=True):
         z = a @ (w + alpha * h)
         np.testing.assert_allclose(output[0], z, rtol=1e-10)
         p = np.array(y[0])  # so loud a label leaves nothing of z
         forgotten = h * p**2 if trace == "oja" else h
         h = h + eta * (np.outer(a, p) - forgotten)
-    asked = np.array(learner.front(episode.query.x))
     np.testing.assert_allclose(lived.answers, asked @ (w + alpha * h), rtol=1e-10)
     assert abs(asked @ (alpha * h)).max() > 1e-2
 
@@ -91,7 +91,7 @@ def test_without_plasticity_nothing_is_learned(getkey):
     learner = hebbian_readout(task, **TINY, plastic=False, key=getkey())
     assert not jax.tree.leaves(learner.birth(key=getkey()))
     episode = task.sample(getkey())
-    lived = lifetime(learner, episode, key=getkey())
+    lived = eqx.filter_jit(lifetime)(learner, episode, key=getkey())
     expected = learner.front(episode.query.x) @ learner.weight
     np.testing.assert_allclose(lived.answers, expected, rtol=1e-5)
 
@@ -100,7 +100,7 @@ def test_all_it_starts_with_has_a_derivative(getkey):
     task = few_shot()
     learner = hebbian_readout(task, **TINY, key=getkey())
     gradient = eqx.filter_grad(lambda own: live(own, task.sample(jr.key(0)), key=jr.key(1)).loss)
-    for path, leaf in jax.tree.leaves_with_path(gradient(learner)):
+    for path, leaf in jax.tree.leaves_with_path(eqx.filter_jit(gradient)(learner)):
         assert abs(leaf).max() > 0, jax.tree_util.keystr(path)
 
 
@@ -136,3 +136,21 @@ def test_it_learns_to_name_new_classes(getkey):
     # A network without plasticity stays at a third: the labels are new in every lifetime.
     accuracy = [float(trainer.test(state).metric.mean()) for state in (before, after)]
     assert accuracy[0] < 0.6 and accuracy[1] > 0.8, accuracy
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_five_new_characters_from_one_drawing_each():
+    """1,000 meta-steps of 32 lifetimes, half as many filters as in the paper."""
+    options = {"ways": 5, "shots": 1, "queries": 1, "test_classes": 100, "rotations": "lifetime"}
+    task = FewShot(data="omniglot", resize=31, invert=True, **options).load()
+
+    def build(key):
+        return hebbian_readout(task, filters=(32, 32, 32, 32), key=key)
+
+    options = MetaOptions(steps=1000, meta_batch=32, lr=1e-3, test_lifetimes=500)
+    trainer = MetaTrainer(build, task, Unrolled(), options)
+    before = trainer.initial([0])
+    after, _ = trainer.chunk(before, 0, length=options.steps)
+    assert float(trainer.test(before).metric.mean()) < 0.25
+    assert float(trainer.test(after).metric.mean()) > 0.75

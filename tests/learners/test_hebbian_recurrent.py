@@ -170,7 +170,8 @@ def test_without_plasticity_it_is_a_network_with_coefficients_of_zero(getkey):
     )
     alpha = plastic.plasticity.alpha
     still = eqx.tree_at(lambda own: own.plasticity.alpha, plastic, jnp.zeros_like(alpha))
-    ours, theirs, other = (live(own, episode, key=key).loss for own in (plain, still, plastic))
+    loss = eqx.filter_jit(lambda own: live(own, episode, key=key).loss)
+    ours, theirs, other = map(loss, (plain, still, plastic))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     assert abs(other - ours) > 1e-4
 
@@ -220,3 +221,32 @@ def test_tasks_that_do_not_fit_are_one_sentence(getkey):
     learner = hebbian_recurrent(several, key=getkey())
     with pytest.raises(UsageError, match="one example a moment, not 5"):
         live(learner, several.sample(getkey()), key=getkey())
+
+
+@pytest.mark.parametrize("modulation, late", [("simple", 0), ("retroactive", 1)])
+def test_a_signal_decides_what_is_stored(modulation, late, getkey):
+    """Of two patterns only that with the flag is kept; retroactively, the flag comes after it."""
+    task = BinaryPatterns(bits=5)  # the last input is the flag
+    options = {"modulation": modulation, "eta": 1.0, "scale": 0.0, "bias": False}
+    learner = hebbian_recurrent(task, **options, key=getkey())
+    listens = (jnp.array([0.0, 0.0, 0.0, 0.0, 50.0]), jnp.array(0.0))
+    learner = eqx.tree_at(
+        lambda own: (own.plasticity.modulator.readout, own.plasticity.modulator.bias),
+        learner,
+        listens,
+    )
+    forgotten, kept = jnp.array([[1.0, 1.0, -1.0, -1.0, 0.0], [1.0, -1.0, 1.0, -1.0, 0.0]])
+    flag = jnp.array([0.0, 0.0, 0.0, 0.0, 1.0])
+    nothing = jnp.zeros(5)
+
+    def stored(patterns, flagged):
+        moments = [own for pattern in patterns for own in (pattern, pattern, nothing)]
+        moments[flagged + late] = moments[flagged + late] + flag
+        life = learner.birth(key=getkey())
+        for x in moments:
+            life, _ = learner.step(life, x[None], None, key=getkey())
+        return life.traces.trace[:4, :4]
+
+    expected = jnp.outer(kept, kept)[:4, :4]
+    np.testing.assert_allclose(stored((forgotten, kept), flagged=4), expected, atol=1e-6)
+    np.testing.assert_allclose(stored((kept, forgotten), flagged=1), expected, atol=1e-6)

@@ -37,3 +37,5 @@ class Properties:
     """Forward passes for one update."""
     batch_linear: bool = True
     """The update of a batch is the mean of the updates of its examples."""
+    batch_sum: bool = False
+    """The update of a batch is the sum of those of its examples, not their mean."""

@@ -29,6 +29,7 @@ from ..models import (
 from ..models._build import network_builder
 from ..rules.base import AbstractRule
 from ..tasks.base import AbstractTask
+from ._start import Start, born
 from .base import AbstractLearner
 
 Rates = Literal["fixed", "global", "tensor", "synapse"]
@@ -62,6 +63,9 @@ class OnlineLearner(AbstractLearner):
     """The first so many plastic layers do not change within a lifetime."""
     frozen_head: int = eqx.field(static=True)
     """The last so many plastic layers do not change within a lifetime."""
+    start: Start = eqx.field(static=True)
+    """Weights at birth: the learned ones; a new draw of the output layer's, or of every layer's
+    that is not frozen, from N(0, 2/fan_in); or zeros. Biases start at zero in the last two."""
     first_order: bool = eqx.field(static=True)
     """Treat the rule's updates as constants when differentiating."""
 
@@ -75,6 +79,7 @@ class OnlineLearner(AbstractLearner):
         rates: Rates = "fixed",
         frozen: int = 0,
         frozen_head: int = 0,
+        start: Start = "learned",
         key: Key,
     ):
         """`key` draws what the rule starts with. Raises `UsageError` where no layer is left."""
@@ -90,6 +95,7 @@ class OnlineLearner(AbstractLearner):
         self.model, self.rule = model, rule
         self.optimiser = _PLAIN if optimiser is None else optimiser
         self.frozen, self.frozen_head, self.first_order = frozen, frozen_head, False
+        self.start = start
         back = split(model, frozen)[1]
         self.state = rule.init(back, key=key)
         self.rate = _rates(back, rate, rates)
@@ -99,18 +105,16 @@ class OnlineLearner(AbstractLearner):
         return x if front is None else front(x)
 
     def birth(self, *, key: Key) -> OnlineLife:
-        del key
-        back = split(self.model, self.frozen)[1]
-        return OnlineLife(
-            eqx.filter(back, eqx.is_array), self.state, self.optimiser.init(weights(back))
-        )
+        back = born(split(self.model, self.frozen)[1], self.start, key=key)
+        state = _own_copy(self.state, key=key)
+        return OnlineLife(eqx.filter(back, eqx.is_array), state, self.optimiser.init(weights(back)))
 
     def step(
         self, life: OnlineLife, x: jax.Array, y: jax.Array | None, *, key: Key
     ) -> tuple[OnlineLife, jax.Array]:
         if y is None:
             return life, self.predict(life, x)
-        before = self._network(life)
+        before = self.network(life)
         # Rules that need one rate for all say so where there is none.
         signals = {} if isinstance(self.rate, AbstractNetwork) else {"learning_rate": self.rate}
         updates, state, aux = self.rule.updates(before, life.rule, x, y, key=key, **signals)
@@ -124,11 +128,13 @@ class OnlineLearner(AbstractLearner):
         return OnlineLife(eqx.filter(after, eqx.is_array), state, optimiser), aux.output
 
     def predict(self, life: OnlineLife, x: jax.Array) -> jax.Array:
-        return self.rule.predict(self._network(life), life.rule, x)
+        return self.rule.predict(self.network(life), life.rule, x)
 
     def detached(self) -> "OnlineLearner":
         """Updates of the rule are constants; learned rates and initial weights are not."""
-        return eqx.tree_at(lambda own: own.first_order, self, True)
+        own = jax.tree.map(lambda leaf: leaf, self)
+        object.__setattr__(own, "first_order", True)  # of the copy; static, so no leaf of the tree
+        return own
 
     def inherit(self, life: OnlineLife) -> "OnlineLearner":
         front, back = split(self.model, self.frozen)
@@ -140,7 +146,8 @@ class OnlineLearner(AbstractLearner):
         )
         return eqx.tree_at(lambda own: own.model, self, with_layers(self.model, layers))
 
-    def _network(self, life: OnlineLife) -> AbstractNetwork:
+    def network(self, life: OnlineLife) -> AbstractNetwork:
+        """The layers that are not frozen, with the weights that they have at this moment."""
         back = split(self.model, self.frozen)[1]
         return eqx.combine(life.model, eqx.filter(back, eqx.is_array, inverse=True))
 
@@ -155,6 +162,18 @@ class OnlineLearner(AbstractLearner):
         if isinstance(self.rate, AbstractNetwork):
             return jax.tree.map(lambda rate, step: -rate * step, self.rate, steps)
         return jax.tree.map(lambda step: -self.rate * step, steps)
+
+
+def _own_copy(state: Any, *, key: Key) -> Any:
+    """The same arrays, but a copy for each of many lifetimes that are lived side by side.
+
+    Derivatives of shared arrays would be summed over the lifetimes at every moment, which is slow
+    on a CPU; those of copies are summed once. What is chosen depends on the key, so `vmap` copies.
+    """
+    always = jax.random.key_data(key).ravel()[0] >= 0
+    return jax.tree.map(
+        lambda leaf: jnp.where(always, leaf, leaf) if eqx.is_inexact_array(leaf) else leaf, state
+    )
 
 
 def _rates(model: AbstractNetwork, rate: float, rates: Rates) -> Any:
@@ -173,6 +192,7 @@ def online(
     model: str = "mlp",
     hidden: Sequence[int] | None = None,
     filters: Sequence[int] | None = None,
+    strided: bool | None = None,
     activation: ActivationName | None = None,
     bias: bool | None = True,
     initialiser: InitialiserName | None = None,
@@ -180,6 +200,7 @@ def online(
     rates: Rates = "fixed",
     frozen: int = 0,
     frozen_head: int = 0,
+    start: Start = "learned",
     key: Key,
 ) -> OnlineLearner:
     """A network of the registry, trained within its lifetime by `rule` under the task's loss.
@@ -190,6 +211,7 @@ def online(
         model: A name of `metaplastic list models`, or your own file.py:function.
         hidden: Widths of the hidden layers; the network's own where it is not given.
         filters: Filters of the convolutions; the network's own where it is not given.
+        strided: Strides in place of pooling (conv4); the network's own where it is not given.
         activation: Activation of the hidden layers; the network's own where it is not given.
         bias: Biases, which learn too.
         initialiser: Distribution of the initial weights.
@@ -197,12 +219,14 @@ def online(
         rates: Who has a rate: one fixed number, or learned ones for all, a tensor, a synapse.
         frozen: The first so many layers do not change within a lifetime (ANIL, OML).
         frozen_head: The last so many layers do not change within a lifetime (BOIL).
+        start: Weights at birth: learned, or in every lifetime a fresh head, all fresh, or zero.
         key: Draws the initial weights and what the rule starts with.
     """
     model_key, rule_key = jax.random.split(key)
     options = {
         "hidden": hidden,
         "filters": filters,
+        "strided": strided,
         "activation": activation,
         "bias": bias,
         "initialiser": initialiser,
@@ -216,6 +240,7 @@ def online(
         rates=rates,
         frozen=frozen,
         frozen_head=frozen_head,
+        start=start,
         key=rule_key,
     )
 

@@ -114,7 +114,7 @@ def _value_axis(axes: Any, loss: bool, lines: Any) -> None:
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() / values.min() > _LOG_ABOVE:
         axes.set_yscale("log")
-        _plain_decades(axes.yaxis)
+        plain_decades(axes.yaxis)
     elif values.size and values.min() >= 0:
         axes.set_ylim(bottom=0)
 
@@ -126,7 +126,8 @@ def percent(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
 
 
-def _plain_decades(axis: Any) -> None:
+def plain_decades(axis: Any) -> None:
+    """Powers of ten as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(numticks=7))
@@ -173,7 +174,7 @@ def rate_axes(axes: Any, rates: Sequence[float]) -> None:
     """Logarithmic rates below, percentages at the left."""
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 1.3, max(rates) * 1.3)
-    _plain_decades(axes.xaxis)
+    plain_decades(axes.xaxis)
     axes.set_xlabel("learning rate")
     percent(axes.yaxis)
 

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from metaplastic.report._learner_runs import design_name
 from metaplastic.report._series import Series, from_metrics
 from metaplastic.report.records import RunFolder
 
-_ITSELF = ("command", "rule", "rules", "options", "seeds", "control", "data", "protocol")
+_ITSELF = (
+    *("command", "kind", "rule", "rules", "entrants", "design"),
+    *("options", "seeds", "control", "data", "protocol"),
+)
+_WORDS = ("bias", "strided")
+"""Options that may be yes, no or left open, which are given as words."""
+_PARTS = ("learner", "rule", "task", "estimator")
 
 
 @dataclasses.dataclass
@@ -39,19 +46,31 @@ class Run:
         """The rule, the paper, or the rules that the run is about."""
         config = self.config
         if self.command == "compare":
+            members = config.get("rules") or config.get("entrants") or ()
             return "comparison of " + ", ".join(
-                str(own.get("label") or own.get("name")) for own in config.get("rules") or ()
+                str(own.get("label") or own.get("name")) for own in members
             )
+        if self.command == "meta":
+            return design_name(self.design)
         named = (config.get("rule") or {}).get("name") or config.get("paper")
         return str(named or self.path.name)
 
     @property
     def options(self) -> dict[str, Any]:
-        """All that was chosen, by option: those of the rule begin with `rule.`."""
+        """All that was chosen, by option: those of the rule begin with `rule.`, and so on."""
         fields = (self.config.get("rule") or {}).get("fields") or {}
         others = {k: v for k, v in self.config.items() if k not in (*_ITSELF, "environment")}
         own = {**(self.config.get("options") or {}), **others}
-        return own | {f"rule.{name}": value for name, value in fields.items()}
+        own |= {f"rule.{name}": value for name, value in fields.items()}
+        for part in _PARTS:
+            fields = (self.design.get(part) or {}).get("fields") or {}
+            own |= {f"{part}.{name}": value for name, value in fields.items()}
+        return own
+
+    @property
+    def design(self) -> dict[str, Any]:
+        """Of a run of `meta`: learner, rule, task and estimator."""
+        return self.config.get("design") or {}
 
     @property
     def data(self) -> dict[str, Any]:
@@ -75,13 +94,18 @@ class Run:
         """What is known of divergence: by seed, or by rule and seed."""
         result = self.result or {}
         found = _named(result.get("diverged"), "")
-        for row in [*(result.get("rules") or ()), *(result.get("comparison") or ())]:
-            found |= _named(row.get("diverged"), f"{row.get('rule')}, ")
+        for kind in ("rules", "comparison", "learners"):
+            for row in result.get(kind) or ():
+                name = row.get("label") or row.get("rule")
+                found |= _named(row.get("diverged"), f"{name}, ")
         return found
 
     @property
     def status(self) -> str:
         """Empty for a run that is done and whole."""
+        if self.result is None and self.command == "meta":
+            step = max((record.get("step", 0) for record in self.records), default=0)
+            return f"not finished: meta-step {step:,} of {self.options.get('steps', 0):,} on record"
         if self.result is None:
             epochs = self.options.get("epochs")
             where = f"epoch {self.epoch} of {epochs} on record" if epochs else "no result yet"
@@ -96,14 +120,21 @@ class Run:
     def again(self) -> str:
         """The command that makes the same run in a new folder."""
         if self.command == "train" and "options" in self.config:
-            return shlex.join(["metaplastic", "train", *self._train_arguments()])
+            words = [str(self.config["rule"].get("spec") or self.name)]
+            return shlex.join(["metaplastic", "train", *words, *self._arguments()])
+        if self.command == "meta" and self.design and "options" in self.config:
+            words = [str((self.design.get("learner") or {}).get("spec"))]
+            for part in _PARTS[1:]:
+                own = self.design.get(part)
+                words += [f"--{part}", str(own["spec"])] if own else []
+            return shlex.join(["metaplastic", "meta", *words, *self._arguments()])
         argv = [str(word) for word in (self.config.get("environment") or {}).get("argv") or ()]
         words = argv[argv.index(self.command) :] if self.command in argv else [self.command]
         return shlex.join(["metaplastic", *_without_out(words)])
 
-    def _train_arguments(self) -> list[str]:
+    def _arguments(self) -> list[str]:
         """Every option, as recorded: a `--config` file may have changed, and so may defaults."""
-        words = [str(self.config["rule"].get("spec") or self.name)]
+        words: list[str] = []
         for name, value in self.options.items():
             words += _option(name, value)
         seeds = self.config.get("seeds") or [0]
@@ -132,6 +163,8 @@ def _option(name: str, value: Any) -> list[str]:
     word = "--" + name.replace("_", "-")
     if value is None:
         return []
+    if isinstance(value, bool) and name.rpartition(".")[2] in _WORDS:
+        return [word, str(value)]
     if isinstance(value, bool):
         head, dot, leaf = word.removeprefix("--").rpartition(".")
         return [word if value else f"--{head}{dot}no-{leaf}"]

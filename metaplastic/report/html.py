@@ -3,7 +3,6 @@
 The page loads nothing: figures are inline SVG, styles are in the page, and there are no scripts.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,11 @@ from typing import Any
 from metaplastic._errors import UsageError, require_extra
 from metaplastic._files import write_atomic
 from metaplastic._json import dumps
-from metaplastic.report import _looks, _style, figures, tables
+from metaplastic.report import _learner_page, _looks, figures, tables
+from metaplastic.report._page_figures import inline_svg as inline_svg, page_figure
 from metaplastic.report._runs import Run, distinguish
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_CAPTIONS = {
-    "accuracy": "Test accuracy of every rule, between the control and backpropagation.",
-    "learning_curves": "Learning curves.",
-    "slowness": "Slowness: s of the fit acc(n) = best n / (s + n).",
-    "learning_rates": "Test accuracy over the grid of learning rates.",
-    "update_angles": "Angle between the rule's update and backpropagation's, in weight space.",
-    "weight_angles": "Angle between forward and feedback weights.",
-}
 
 
 def write_report(runs: Sequence[Path | str], out: Path | None = None) -> Path:
@@ -57,11 +49,15 @@ def page(runs: Sequence[Run]) -> str:
     environment.filters["plain"] = _plain
     distinguish(runs)
     groups = _groups([run for run in runs if run.command == "train"])
+    learners = _learner_page.groups([run for run in runs if run.command == "meta"])
+    alone = ("train", "meta")
     return environment.get_template("report.html.j2").render(
         title=_title(runs),
-        groups=groups,
-        why=_why_apart(groups),
-        others=[_other(run, i) for i, run in enumerate(runs) if run.command != "train"],
+        kinds=[
+            {"groups": groups, "why": _why_apart(groups)},
+            {"groups": learners, "why": _why_apart(learners)},
+        ],
+        others=[_other(run, i) for i, run in enumerate(runs) if run.command not in alone],
         runs=runs,
         none=tables.NONE,
         ink=_looks.INK,
@@ -111,7 +107,7 @@ def _why_apart(groups: Sequence[Mapping[str, Any]]) -> str:
         name for name in names if len({_plain(group["terms"].get(name)) for group in groups}) > 1
     ]
     return (
-        f"The accuracies of these {len(groups)} tables must not be compared with each other: "
+        f"The results of these {len(groups)} tables must not be compared with each other: "
         f"the runs differ in their evaluation ({', '.join(differing)})."
     )
 
@@ -154,7 +150,7 @@ def _train_figures(
             if name != "learning_curves" or len(series) == 1:
                 drawn[f"{name}-{i}"] = (own.label if len(series) > 1 else "", figure)
     return [
-        _figure(figure, f"g{number}-{name}", name.partition("-")[0], label)
+        page_figure(figure, f"g{number}-{name}", name.partition("-")[0], label)
         for name, (label, figure) in drawn.items()
     ]
 
@@ -177,12 +173,14 @@ def _other(run: Run, number: int) -> dict[str, Any]:
         shown.append(tables.reproduction_table(result["rows"], title=scale))
     for name, rows in _by_experiment(result.get("comparison") or ()).items():
         drawn |= _comparison(rows, None, rows[0].get("classes"), name)
+    shown += _learner_page.tables_of(result)
+    drawn |= _learner_page.figures_of(run)
     return {
         "run": run,
         "tables": shown,
         "protocols": run.protocol or result.get("protocols") or result.get("protocol") or {},
         "figures": [
-            _figure(figure, f"r{number}-{i}", name, experiment)
+            page_figure(figure, f"r{number}-{i}", name, experiment)
             for i, ((name, experiment), figure) in enumerate(drawn.items())
         ],
     }
@@ -200,39 +198,7 @@ def _by_experiment(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[
     return found
 
 
-# Figures and values
-
-
-def _figure(figure: Any, identity: str, name: str, label: str) -> dict[str, Any]:
-    import markupsafe
-
-    caption = _CAPTIONS.get(name, name.replace("_", " "))
-    return {
-        "svg": markupsafe.Markup(inline_svg(_style.svg(figure, transparent=True), identity)),
-        "caption": f"{label}: {caption}" if label else caption,
-        "wide": figure.get_figwidth() > 4,
-    }
-
-
-def inline_svg(text: str, identity: str) -> str:
-    """A figure's SVG as part of a page: no prologue, its own identifiers, the page's colours."""
-    safe = re.sub(r"[^\w-]", "_", identity)
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<style type=\"text/css\">.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 role="img"', text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'\bid="', f'id="{safe}-', text)
-    text = re.sub(r"url\(#", f"url(#{safe}-", text)
-    text = re.sub(r'xlink:href="#', f'href="#{safe}-', text)
-    for colour, name in {
-        _looks.INK: "--ink",
-        _looks.MUTED: "--muted",
-        _style.GRID: "--line",
-    }.items():
-        text = text.replace(colour, f"var({name})")
-    return text
+# Values
 
 
 def _plain(value: Any) -> str:

@@ -31,7 +31,14 @@ def batch_size(subject: Subject) -> str | None:
     problem = subject.plain
     x, y = (jnp.asarray(np.repeat(np.asarray(own), 2, 0)) for own in (problem.x, problem.y))
     once, both = subject.first, subject.step(problem._replace(x=x, y=y))
-    if difference(both.updates, once.updates) > _TOLERANCE:
+    summed = subject.rule.properties.batch_sum
+    expected = jax.tree.map(lambda leaf: 2 * leaf, once.updates) if summed else once.updates
+    if difference(both.updates, expected) > _TOLERANCE:
+        if summed:
+            raise Failed(
+                "declares batch_sum=True, but a batch that holds every example twice does not "
+                "double the update: return the sum over examples, or declare False"
+            )
         _name_factor(both.updates, once.updates, 2, tolerance=1e-6)
         raise Failed(
             "the update changes when every example of the batch comes twice: let the batch enter "
@@ -39,7 +46,7 @@ def batch_size(subject: Subject) -> str | None:
         )
     if difference(both.aux.loss, once.aux.loss) > _TOLERANCE:
         raise Failed("aux.loss changes when every example comes twice: return the mean, not a sum")
-    return None
+    return "the update is the sum over the batch, as declared" if summed else None
 
 
 @check(CHECKS, "batch-mean", needs=("batch-size",))

@@ -13,6 +13,7 @@ from .entrant import part
 from .fit import Reporter
 from .meta_fit import MetaOutcome, meta_fit
 from .meta_options import MetaOptions
+from .meta_portrait import write_portrait
 from .meta_run import test_summary
 from .meta_trainer import MetaTrainer
 
@@ -111,6 +112,7 @@ def _train(entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None) -
         )
     except DivergedError as error:
         return {"test": None, "measure": None, "curve": None, "diverged": str(error)}
+    write_portrait(trainer, outcome.state, entrant.seeds, outcome.test, folder)
     measured = None if entrant.measure is None else entrant.measure(trainer, outcome)
     return {
         "test": test_summary(outcome, trainer),

@@ -11,6 +11,7 @@ from .design import Design, Made, display_name, restore_design
 from .fit import Reporter
 from .meta_fit import MetaOutcome, meta_fit
 from .meta_options import MetaOptions
+from .meta_portrait import write_portrait
 from .meta_trainer import MetaTrainer
 
 
@@ -95,6 +96,7 @@ def _run(
 ) -> dict[str, Any]:
     name = label(design)
     outcome = meta_fit(trainer, config["seeds"], folder=folder, reporter=reporter, name=name)
+    write_portrait(trainer, outcome.state, config["seeds"], outcome.test, folder)
     result = {
         "learner": display_name("learner", design.learner),
         "rule": None if design.rule is None else display_name("rule", design.rule),

@@ -1,0 +1,154 @@
+"""One lifetime seen moment by moment: what a learner met, answered, and had become.
+
+All is handed out as plain arrays, for figures and for files.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from .._types import Key
+from ..learners.base import AbstractLearner
+from ..learners.lifetime import moments, stepper
+from ..learners.paths import is_inexact, path_name
+from ..tasks.base import AbstractTask, Episode, Stream
+
+MOST_NUMBERS = 2_000_000
+"""Numbers of fast state that are kept of a lifetime; fewer moments are kept of larger ones."""
+_STATE = "state/"
+
+
+@dataclasses.dataclass(frozen=True)
+class OneLifetime:
+    """What happened in a lifetime; time first, None for what the task does not have."""
+
+    x: np.ndarray
+    """Inputs, [time, batch, *input]."""
+    output: np.ndarray
+    """Answers, [time, batch, outputs]."""
+    loss: np.ndarray | None
+    """Of each answer beside what it should have been, mean over the batch, [time]."""
+    y: np.ndarray | None
+    """What the learner was told, [time, batch, outputs]."""
+    target: np.ndarray | None
+    """What its answers were compared with, [time, batch, outputs]."""
+    weight: np.ndarray | None
+    """Weight of each moment in the loss, [time]."""
+    happens: np.ndarray | None
+    """Which moments there were, [time]."""
+    asked: np.ndarray | None
+    """Questions at the end, [questions, *input]."""
+    expected: np.ndarray | None
+    """Their answers, [questions, outputs]."""
+    before: np.ndarray | None
+    """What the learner answers to them at birth, [questions, outputs]."""
+    after: np.ndarray | None
+    """What it answers at the end, [questions, outputs]."""
+    kept: np.ndarray
+    """Moments of `state`: 0 is birth, t is after t moments, [kept]."""
+    state: Mapping[str, np.ndarray]
+    """Fast state by path, [kept, *shape]; what never changed is left out."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays by name, for a file: those of `state` as `state/<path>`."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "state"}
+        named = {name: value for name, value in own.items() if value is not None}
+        return named | {_STATE + path: value for path, value in self.state.items()}
+
+
+def fast_numbers(learner: AbstractLearner) -> int:
+    """How many numbers change within a lifetime."""
+    life = eqx.filter_eval_shape(lambda own: own.birth(key=jr.key(0)), learner)
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(life) if is_inexact(leaf))
+
+
+def one_lifetime(
+    learner: AbstractLearner,
+    task: AbstractTask,
+    *,
+    most: int = MOST_NUMBERS,
+    key: Key,
+) -> OneLifetime:
+    """Live through one lifetime of the task and record what happens at every moment.
+
+    The fast state is kept at birth, at the end, and at as many moments between them, evenly, as
+    `most` numbers allow. Raises `UsageError` for a stream without moments.
+    """
+    sample_key, life_key = jr.split(key)
+    episode = compiled_once(lambda own, key: own.sample(key))(task, sample_key)
+    count = episode.stream.x.shape[0]
+    room = max(most // max(fast_numbers(learner), 1), 2)
+    kept = np.unique(np.linspace(0, count, min(count + 1, room)).round().astype(int))
+    lived = compiled_once(_live)(learner, episode, jnp.asarray(kept), life_key)
+    state, outputs, before, after, loss = lived
+    pages = {path_name(p): np.asarray(leaf) for p, leaf in jax.tree.leaves_with_path(state)}
+    stream, query = episode.stream, episode.query
+    return OneLifetime(
+        x=np.asarray(stream.x),
+        output=np.asarray(outputs),
+        loss=_array(loss),
+        y=_array(stream.y),
+        target=_array(stream.target),
+        weight=_array(stream.weight),
+        happens=_array(stream.mask),
+        asked=None if query is None else np.asarray(query.x),
+        expected=None if query is None else np.asarray(query.y),
+        before=_array(before),
+        after=_array(after),
+        kept=kept,
+        state={path: own for path, own in pages.items() if (own != own[:1]).any()},
+    )
+
+
+def compiled_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that is called once: fast to compile, not fast to run."""
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return eqx.filter_jit(function, compiler_options=quick)  # pyright: ignore[reportCallIssue]
+
+
+def _live(learner: AbstractLearner, episode: Episode, kept: jax.Array, key: Key) -> tuple[Any, ...]:
+    """`(state at the kept moments, outputs, answers before, answers after, losses)`."""
+    birth_key, step_key = jr.split(key)  # as in `learners.lifetime`
+    step = stepper(learner, key=step_key)
+    birth = learner.birth(key=birth_key)
+
+    def advance(carry: tuple, moment: tuple) -> tuple[tuple, jax.Array]:
+        life, album = carry
+        own, place = moment
+        life, output = step(life, own)
+        # Every moment is written to the place of the next that is kept; the last one stays.
+        album = jax.tree.map(lambda page, leaf: page.at[place].set(leaf), album, _inexact(life))
+        return (life, album), output
+
+    own = moments(learner, episode.stream)
+    blank = jax.tree.map(lambda leaf: jnp.stack([leaf] * kept.shape[0]), _inexact(birth))
+    places = jnp.searchsorted(kept, own.index + 1)
+    (life, album), outputs = jax.lax.scan(advance, (birth, blank), (own, places))
+    before = after = None
+    if episode.query is not None:
+        asked = learner.perceive(episode.query.x)
+        before, after = learner.predict(birth, asked), learner.predict(life, asked)
+    return album, outputs, before, after, _losses(episode, outputs)
+
+
+def _losses(episode: Episode, outputs: jax.Array) -> jax.Array | None:
+    wanted = _wanted(episode.stream)
+    return None if wanted is None else episode.criterion.loss(outputs, wanted).mean(-1)
+
+
+def _wanted(stream: Stream) -> jax.Array | None:
+    return stream.y if stream.target is None else stream.target
+
+
+def _inexact(life: object) -> object:
+    return eqx.filter(life, is_inexact)
+
+
+def _array(value: jax.Array | None) -> np.ndarray | None:
+    return None if value is None else np.asarray(value)

@@ -1,0 +1,160 @@
+"""A portrait of a meta-trained learner: what figures show of it beside its curves.
+
+One seed's learner is looked at after meta-training: it lives through a held-out lifetime, and its
+meta-parameters are put beside those that it began with. All is kept as plain arrays.
+"""
+
+import contextlib
+import dataclasses
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.random as jr
+import numpy as np
+
+from .._errors import UsageError
+from .._files import write_atomic
+from .._types import Key
+from ..analysis.adapted_curves import adapted_curves
+from ..analysis.lifetimes import class_groups, interference, update_alignment
+from ..analysis.one_lifetime import compiled_once, fast_numbers, one_lifetime
+from ..learners.online import OnlineLearner
+from ..learners.paths import paths
+from ..report.portrait import FILE
+from ..report.records import RunFolder
+from ..tasks.base import AbstractTask
+from .meta_trainer import MetaReplica, MetaTrainer
+
+FEWEST_STEPS = 50
+"""Runs of fewer meta-steps are trials, which have no portrait."""
+MOST_FAST_NUMBERS = 200_000
+"""Learners of which more changes within a lifetime have no portrait of their lifetimes."""
+_MOST_SLOW_NUMBERS = 300_000
+"""Numbers of a map of meta-parameters."""
+_MOST_WORK = 30_000_000
+"""Moments times fast numbers, up to which measuring every moment's change takes seconds."""
+_SAMPLE = 20
+"""Lifetimes that are measured."""
+
+
+def write_portrait(
+    trainer: MetaTrainer,
+    state: MetaReplica,
+    seeds: Sequence[int],
+    test: np.ndarray,
+    folder: RunFolder,
+) -> None:
+    """Write the portrait of a run's median seed into its folder, unless the run was a trial.
+
+    `test` [seeds, lifetimes] is the metric by which the median is found.
+    """
+    if trainer.options.steps < FEWEST_STEPS:
+        return
+    write_atomic(folder.path / FILE, _npz(portrait(trainer, state, seeds, test)), run=folder.path)
+
+
+def portrait(
+    trainer: MetaTrainer, state: MetaReplica, seeds: Sequence[int], test: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays by `section/name`: `lifetime`, `curves`, `alignment`, `interference`, `start`, `end`.
+
+    A section is there where the learner and the task have it and are small enough for it.
+    """
+    per_seed = test.mean(-1)
+    index = int(np.argsort(per_seed)[(len(per_seed) - 1) // 2])
+    learner = trainer.learner(state, index)
+    key = jr.fold_in(state.key[index], 2)
+    sections: dict[str, dict[str, Any]] = {"about": _about(trainer, seeds[index])}
+    start = trainer.learner(trainer.initial(seeds), index)
+    sections["start"], sections["end"] = _matrices(start), _matrices(learner)
+    size = fast_numbers(learner)
+    if size <= MOST_FAST_NUMBERS:
+        lived = one_lifetime(learner, trainer.test_task, key=key)
+        sections["lifetime"] = lived.arrays()
+        curves = adapted_curves(learner, trainer.test_task, key=key)
+        sections["curves"] = {} if curves is None else curves.arrays()
+        if isinstance(learner, OnlineLearner) and len(lived.x) * size <= _MOST_WORK:
+            sections |= _changes(learner, trainer.test_task, lived.y is not None, key)
+    return {
+        f"{section}/{name}": np.asarray(value)
+        for section, own in sections.items()
+        for name, value in own.items()
+        if value is not None
+    }
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """The arrays as the bytes of an `.npz` file, in which nothing is pickled."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, value, allow_pickle=False)
+    return file.getvalue()
+
+
+def _about(trainer: MetaTrainer, seed: int) -> dict[str, Any]:
+    criterion = trainer.task.criterion
+    return {
+        "seed": seed,
+        "metric": criterion.metric,
+        "higher_is_better": criterion.higher_is_better,
+        "loss": criterion.rule_loss,
+    }
+
+
+def _matrices(learner: Any) -> dict[str, Any]:
+    """Meta-parameters with two axes, by path."""
+    return {
+        path: leaf
+        for path, leaf in paths(learner).items()
+        if leaf.ndim == 2 and leaf.size <= _MOST_SLOW_NUMBERS
+    }
+
+
+def _changes(learner: OnlineLearner, task: AbstractTask, told: bool, key: Key) -> dict[str, Any]:
+    """What the changes of some lifetimes do, lifetimes first."""
+    keys = jr.split(key, _SAMPLE)
+    found: dict[str, Any] = {}
+    if told:
+        measured = compiled_once(_alignment)(learner, task, keys)
+        found["alignment"] = {"cosine": measured.cosine, "overall": measured.overall}
+    parts = _tasks_in_turn(task)
+    if told and parts > 1:
+        # A task of one's own may mean something else by the words that we go by.
+        with contextlib.suppress(UsageError):
+            measured = compiled_once(_interference)(learner, task, parts, keys)
+            names = ("before", "retention", "first_order", "centred", "gradient_centred")
+            found["interference"] = {name: getattr(measured, name) for name in names}
+    return found
+
+
+def _tasks_in_turn(task: AbstractTask) -> int:
+    """How many classes or functions a lifetime learns one after the other; 0: none."""
+    own = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
+    if own.get("order") != "continual" or own.get("moments") is not None:
+        return 0
+    return own.get("ways") or own.get("functions") or 0
+
+
+def _alignment(learner: OnlineLearner, task: AbstractTask, keys: jax.Array) -> Any:
+    def one(key: Key) -> Any:
+        sample_key, life_key = jr.split(key)
+        return update_alignment(learner, task.sample(sample_key), key=life_key)
+
+    return jax.lax.map(one, keys)
+
+
+def _interference(learner: OnlineLearner, task: AbstractTask, parts: int, keys: jax.Array) -> Any:
+    def one(key: Key) -> Any:
+        sample_key, life_key = jr.split(key)
+        episode = task.sample(sample_key)
+        groups = None
+        if episode.criterion.rule_loss == "cross_entropy":
+            groups = class_groups(episode, parts)
+        return interference(learner, episode, parts, groups=groups, key=life_key)
+
+    return jax.lax.map(one, keys)

@@ -12,6 +12,8 @@ from metaplastic.report.records import RunFolder
 
 Work = Callable[[Progress], dict[str, Any]]
 Show = Callable[[dict[str, Any]], None]
+_MOST_FIGURES = 8
+"""That are named one by one."""
 
 
 def run_into(folder: RunFolder, work: Work, show: Show, *, quiet: bool, json: bool) -> int:
@@ -38,10 +40,18 @@ def run_into(folder: RunFolder, work: Work, show: Show, *, quiet: bool, json: bo
         _output.emit(result)
     else:
         show(result)
-        for figure in figures:
-            print(f"figure: {figure}")
+        _name(figures, folder)
         print(f"run folder: {folder.path}")
     return 0
+
+
+def _name(figures: list[Path], folder: RunFolder) -> None:
+    """A line a figure; of many, how many there are, and where."""
+    if len(figures) > _MOST_FIGURES:
+        print(f"{len(figures)} figures in {folder.figures}")
+        return
+    for figure in figures:
+        print(f"figure: {figure}")
 
 
 def _draw(folder: RunFolder) -> list[Path]:

@@ -13,6 +13,7 @@ from ._base import (
     Source as Source,
 )
 from ._check import as_dataset as as_dataset
+from ._classes import ImageClasses as ImageClasses, load_classes as load_classes
 from ._fetch import FileReport as FileReport, cache_folder as cache_folder
 from ._load import (
     Status as Status,

@@ -1,7 +1,7 @@
 """What a data set is: arrays with a scale, and a description of where they come from."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Progress = Callable[[str, int, int], None]
 """Told of a download: file name, bytes so far, bytes in total."""
+Split = tuple[Sequence[int], Sequence[int]]
+"""Classes of meta-training and classes of meta-testing."""
 
 
 class FormatError(Exception):
@@ -111,6 +113,11 @@ class Source:
     """None: 255 for uint8, 1 for floats."""
     shipped: bool = False
     """The files lie in the package."""
+    read_own: Callable[[Path], Arrays] | None = None
+    """Reads the `.npz`, or the folder, of this name in METAPLASTIC_DATA where that may have a
+    layout of its own; the four arrays are understood anyway."""
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    """Published splits of the classes, for learning from few examples; the first is the usual."""
 
     @property
     def size(self) -> int:

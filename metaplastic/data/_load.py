@@ -1,7 +1,8 @@
 """Data sets by name or path: what there is, loading, fetching and verifying.
 
-A name means, in this order: `NAME.npz` in the folder METAPLASTIC_DATA; the module `NAME` beside
-this file (its `SOURCE`), from the package, the cache, or its mirrors.
+A name means, in this order: `NAME.npz` in the folder METAPLASTIC_DATA (or, of data sets that must
+be supplied, a folder `NAME` there); the module `NAME` beside this file (its `SOURCE`), from the
+package, the cache, or its mirrors.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Literal
 from .. import _registry
 from .._errors import DataError, UsageError, unknown
 from . import _npz
-from ._base import Dataset, FormatError, Progress, Source
+from ._base import Arrays, Dataset, FormatError, Progress, Source
 from ._check import as_dataset
 from ._fetch import FileReport, cache_folder, download, inspect, is_offline
 
@@ -65,7 +66,7 @@ def load(
     """
     text = os.fspath(name_or_path)
     path = Path(text).expanduser()
-    if text.endswith(".npz") or path.name != text:
+    if path.suffix in (".npz", *_npz.PICKLES) or path.name != text:
         return _load_own(path, path.stem, source=f"file {path.absolute()}")
     path = _own_path(text)
     if path is not None:
@@ -107,12 +108,23 @@ def _own_path(name: str) -> Path | None:
     if not Path(folder).expanduser().is_dir():
         raise DataError(f"METAPLASTIC_DATA is {folder}, which is no folder: create or unset it")
     path = Path(folder).expanduser() / f"{name}.npz"
-    return path if path.is_file() else None
+    if path.is_file():
+        return path
+    path = path.with_suffix("")
+    supplied = path.is_dir() and name in published() and source(name).read_own is not None
+    return path if supplied else None
 
 
 def _load_own(path: Path, name: str, *, source: str) -> Dataset:
-    arrays = _npz.read_arrays(path)
+    arrays = _read_own(path, name)
     return as_dataset(arrays, name=name, where=str(path), source=source, licence="not stated")
+
+
+def _read_own(path: Path, name: str) -> Arrays:
+    read = source(name).read_own if name in published() and path == _own_path(name) else None
+    if read is None or _npz.holds(path, _npz.KEYS):
+        return _npz.read_arrays(path)
+    return read(path)
 
 
 def _folder(name: str, about: Source) -> Path:
@@ -154,7 +166,7 @@ class Status:
 
     name: str
     title: str
-    state: Literal["shipped", "own file", "cached", "partial", "not downloaded"]
+    state: Literal["shipped", "own file", "cached", "partial", "not downloaded", "to be supplied"]
     path: Path
     shape: tuple[int, ...]
     classes: int | None
@@ -177,6 +189,11 @@ def _published_status(name: str) -> Status:
     folder = _folder(name, about)
     present = [(folder / f.name).is_file() for f in about.files]
     state = "cached" if all(present) else "partial" if any(present) else "not downloaded"
+    if not about.files:
+        state = "cached" if folder.is_dir() else "to be supplied"
+    own_path = _own_path(name) if about.read_own else None
+    if own_path is not None:
+        folder, state = own_path, "own file"
     return Status(
         name=name,
         title=title(name),

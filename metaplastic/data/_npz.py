@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,69 @@ from .._errors import DataError
 from ._base import Arrays
 
 KEYS = Arrays._fields
+PICKLES = (".pkl", ".pickle", ".p")
 
 
 def read_arrays(path: Path) -> Arrays:
     """The four arrays of an `.npz`, as they are stored; `DataError` if it is not a whole one."""
+    return Arrays(*read_keys(path, KEYS))
+
+
+def read_stacks(path: Path, keys: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """Arrays of images by class, [classes, images, height, width(, channels)], of one kind.
+
+    Raises `DataError` for a file without them.
+    """
+    stacks = read_keys(path, keys)
+    for key, stack in zip(keys, stacks, strict=True):
+        if stack.ndim not in (4, 5) or stack.dtype not in (np.uint8, np.bool_) or 0 in stack.shape:
+            raise DataError(
+                f"{path}: {key} is {stack.dtype} {stack.shape} and must be images by class, uint8 "
+                f"[classes, images, height, width, channels]: write it again so"
+            )
+    if len({(s.shape[2:], s.dtype) for s in stacks}) > 1:
+        raise DataError(
+            f"{path}: {' and '.join(keys)} hold images of different sizes or types: give all one"
+        )
+    return stacks
+
+
+def read_keys(path: Path, keys: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """Arrays of an `.npz`, as they are stored; `DataError` if it is not a whole one with them."""
+    if path.suffix in PICKLES:
+        raise DataError(
+            f"{path} is a pickle, which can run any code while it is read: where you trust it, "
+            f"load it yourself and write its arrays with np.savez('{path.stem}.npz', "
+            f"{', '.join(f'{key}=...' for key in keys)})"
+        )
     if not path.is_file():
-        raise DataError(f"there is no file {path}: give the path of an .npz with {', '.join(KEYS)}")
+        raise DataError(f"there is no file {path}: give the path of an .npz with {', '.join(keys)}")
     if not zipfile.is_zipfile(path):
         raise DataError(
             f"{path} is not a whole .npz file (no zip directory at its end): it is truncated or of "
-            f"another kind, write it again with np.savez({path.name!r}, x_train=..., y_train=..., "
-            f"x_test=..., y_test=...)"
+            f"another kind, write it again with np.savez({path.name!r}, "
+            f"{', '.join(f'{key}=...' for key in keys)})"
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if missing := [key for key in KEYS if key not in archive.files]:
+            if missing := [key for key in keys if key not in archive.files]:
                 raise DataError(
                     f"{path} has no {', '.join(missing)} (it holds "
                     f"{', '.join(archive.files) or 'nothing'}): write it with np.savez and the "
-                    f"keys {', '.join(KEYS)}"
+                    f"keys {', '.join(keys)}"
                 )
-            return Arrays(*(_read_array(path, archive, key) for key in KEYS))
+            return [_read_array(path, archive, key) for key in keys]
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
         raise DataError(f"{path} is damaged ({error}): write or copy it again") from error
+
+
+def holds(path: Path, keys: Sequence[str]) -> bool:
+    """Is this an `.npz` with these arrays?"""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {f"{key}.npy" for key in keys} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _read_array(path: Path, archive: Any, key: str) -> npt.NDArray[Any]:

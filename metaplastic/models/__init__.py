@@ -27,6 +27,8 @@ from .base import (
 )
 from .composite import Residual as Residual, Sequential as Sequential, split as split
 from .conv import Conv as Conv
+from .conv4 import conv4 as conv4
+from .conv6 import conv6 as conv6
 from .dense import Dense as Dense
 from .lenet import lenet as lenet
 from .mlp import mlp as mlp

@@ -36,6 +36,7 @@ def comparison_figures(rows: Sequence[Row], reproduced: Sequence[Row] = ()) -> d
     if own:
         figures["learners"] = final_tests(own)
     series = [own for row in rows if (own := from_learner_row(row)) is not None]
+    series = [own for own in series if len(own.steps) > 2]  # one meta-step is no curve
     if series:
         figures["meta_learning_curves"] = meta_learning_curves(series)
     if any(len(row.get("grid") or ()) > 1 for row in rows):

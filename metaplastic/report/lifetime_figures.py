@@ -228,7 +228,7 @@ def _loss_row(axes: Any, life: Arrays) -> None:
     axes.set_xlim(-0.5, len(loss) - 0.5)
     axes.yaxis.set_major_locator(_maps.few())
     axes.tick_params(labelsize=6, length=2, width=0.5)
-    _maps.beside(axes, "loss", 26)
+    _maps.beside(axes, "loss", 46)
 
 
 def _moments(axes: Any, count: int) -> None:

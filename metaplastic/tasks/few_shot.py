@@ -1,0 +1,263 @@
+"""New classes from a few examples: N ways, k shots, over any set of images by class."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from .._errors import UsageError
+from .._types import Key
+from ..data import ImageClasses, load_classes
+from .base import AbstractTask, Episode, Query, Stream
+from .criteria import CLASSIFICATION, Criterion
+
+
+class FewShot(AbstractTask):
+    """Classes that the network has never met, a few examples of each, then others to name.
+
+    A lifetime draws `ways` classes, `shots` examples of each to learn from and `queries` others to
+    be asked for. The examples come one at a time, in random order (`iid`) or class by class
+    (`continual`), as in Javed & White (2019), "Meta-learning representations for continual
+    learning", and Lindsey & Litwin-Kumar (2020), "Learning to learn with feedback and local
+    plasticity"; or all at once, `moments` times, as in the inner loop of Finn, Abbeel & Levine
+    (2017), "Model-agnostic meta-learning", section 5.2. Meta-testing draws from other classes.
+    """
+
+    criterion: ClassVar[Criterion] = CLASSIFICATION
+
+    data: str = eqx.field(static=True, default="digits")
+    """Data set, folder with one folder of images a class, or `.npz` of one's own."""
+    split: str | None = eqx.field(static=True, default=None)
+    """Published split of the classes (omniglot: background, small; mini_imagenet: official,
+    validation); the first of them, or halves, where it is not given."""
+    test_classes: int | None = eqx.field(static=True, default=None)
+    """Instead of a split: so many classes of a fixed shuffled order are kept for meta-testing."""
+    ways: int = eqx.field(static=True, default=5)
+    """Classes of a lifetime."""
+    shots: int = eqx.field(static=True, default=5)
+    """Examples of each class to learn from."""
+    queries: int = eqx.field(static=True, default=5)
+    """Examples of each class to be named at the end."""
+    order: Literal["iid", "continual"] = eqx.field(static=True, default="iid")
+    """Examples in random order, or all of a class before the next."""
+    moments: int | None = eqx.field(static=True, default=None)
+    """All examples at once, so many times; one example a moment where it is not given."""
+    overlap: bool = eqx.field(static=True, default=False)
+    """In meta-training, draw the queries without regard to what was shown, as in the released code
+    of FLP."""
+    width: int | None = eqx.field(static=True, default=None)
+    """Outputs, where there are to be more than ways (1000 in the released code of FLP)."""
+    labels: Literal["permuted", "ordered", "any"] = eqx.field(static=True, default="permuted")
+    """Outputs that stand for the classes: the first `ways` in random order, in the order of the
+    classes' appearance, or any of all outputs."""
+    resize: int | None = eqx.field(static=True, default=None)
+    """Side to which images are brought; as they are stored where it is not given."""
+    invert: bool = eqx.field(static=True, default=False)
+    """1 - x: ink becomes 1 and paper 0."""
+    standardise: bool = eqx.field(static=True, default=False)
+    """Mean 0 and variance 1 in each channel, over the classes of meta-training."""
+    rotations: Literal["none", "classes", "lifetime"] = eqx.field(static=True, default="none")
+    """Quarter turns of a class are new classes (Santoro et al. 2016), or each class of a lifetime
+    is turned at random."""
+
+    def __check_init__(self):
+        for name in ("ways", "shots", "queries", "moments", "width", "resize"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--task.{name} {value}: at least 1 is needed")
+        if self.outputs < self.ways:
+            raise UsageError(
+                f"--task.width {self.width}: {self.ways} ways need at least as many outputs"
+            )
+        for name, known in (
+            ("order", ("iid", "continual")),
+            ("labels", ("permuted", "ordered", "any")),
+            ("rotations", ("none", "classes", "lifetime")),
+        ):
+            if getattr(self, name) not in known:
+                raise UsageError(f"--task.{name} {getattr(self, name)}: say {' or '.join(known)}")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        raise self._unloaded()
+
+    @property
+    def outputs(self) -> int:
+        return self.width or self.ways
+
+    def sample(self, key: Key) -> Episode:
+        raise self._unloaded()
+
+    def load(self) -> "_LoadedFewShot":
+        """The task with the images of all its classes on the device.
+
+        Raises `DataError` where they are missing, `UsageError` for more ways than classes and for
+        more shots and queries than a class has images.
+        """
+        train, test = load_classes(
+            self.data, split=self.split, test_classes=self.test_classes, side=self.resize
+        )
+        return self.with_classes(train, test)
+
+    def with_classes(self, train: ImageClasses, test: ImageClasses) -> "_LoadedFewShot":
+        """The task on these classes, for meta-training and for meta-testing."""
+        offset, factor = _affine(train, self.invert, self.standardise)
+        options = {own.name: getattr(self, own.name) for own in dataclasses.fields(FewShot)}
+        bank, spare = (Bank(own, offset, factor) for own in (train, test))
+        return _LoadedFewShot(bank=bank, spare=spare, **options)
+
+    def _unloaded(self) -> UsageError:
+        return UsageError(
+            f"the task few_shot has not read its images of {self.data} yet: call load() first"
+        )
+
+
+class Bank(eqx.Module):
+    """Images by class on the device, in the type in which they are stored."""
+
+    images: jax.Array
+    """[n, height, width, channels], one class after the other."""
+    first: jax.Array
+    """Where each class begins, [classes]."""
+    count: jax.Array
+    """Images of each class, [classes]."""
+    offset: jax.Array
+    """Input = image * factor + offset, per channel."""
+    factor: jax.Array
+    classes: int = eqx.field(static=True)
+    most: int = eqx.field(static=True)
+    """Images of the largest class."""
+    fewest: int = eqx.field(static=True)
+
+    def __init__(self, own: ImageClasses, offset: np.ndarray, factor: np.ndarray):
+        self.images = jnp.asarray(own.images)
+        self.first = jnp.asarray(np.cumsum(own.counts) - own.counts, jnp.int32)
+        self.count = jnp.asarray(own.counts, jnp.int32)
+        self.offset, self.factor = jnp.asarray(offset), jnp.asarray(factor)
+        self.classes = len(own.counts)
+        self.most, self.fewest = int(own.counts.max()), int(own.counts.min())
+
+    def draw(self, classes: jax.Array, number: int, *, key: Key) -> jax.Array:
+        """`number` different images of each class, by their place in the bank, [ways, number]."""
+        score = jr.uniform(key, (classes.shape[0], self.most))
+        there = jnp.arange(self.most, dtype=jnp.int32) < self.count[classes, None]
+        score = jnp.where(there, score, -1.0)
+        return self.first[classes, None] + jax.lax.top_k(score, number)[1].astype(jnp.int32)
+
+    def inputs(self, index: jax.Array) -> jax.Array:
+        """Images by their place as inputs of a network, [..., height, width, channels]."""
+        return self.images[index].astype(self.factor.dtype) * self.factor + self.offset
+
+
+class _LoadedFewShot(FewShot):
+    """`FewShot` with its images."""
+
+    bank: Bank = eqx.field(kw_only=True)
+    spare: Bank = eqx.field(kw_only=True)
+    """The classes of meta-testing."""
+
+    def __check_init__(self):
+        turns = 4 if self.rotations == "classes" else 1
+        need = max(self.shots, self.queries) if self.overlap else self.shots + self.queries
+        for bank, use in ((self.bank, "meta-training"), (self.spare, "meta-testing")):
+            if self.ways > turns * bank.classes:
+                raise UsageError(
+                    f"--task.ways {self.ways}: {self.data} has {turns * bank.classes} classes for "
+                    f"{use}, ask for at most as many"
+                )
+            if need > bank.fewest:
+                asked = f"--task.shots {self.shots} and --task.queries {self.queries}"
+                raise UsageError(
+                    f"{asked} need {need} images a class, {self.data} has classes of "
+                    f"{bank.fewest} for {use}: ask for at most as many"
+                )
+        if self.rotations != "none" and len(set(self.bank.images.shape[1:3])) > 1:
+            raise UsageError(
+                f"--task.rotations {self.rotations} needs square images, {self.data} has examples "
+                f"of shape {self.input_shape}: pass --task.resize"
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.bank.images.shape[1:]
+
+    def load(self) -> "_LoadedFewShot":
+        return self
+
+    def held_out(self) -> "_LoadedFewShot":
+        return dataclasses.replace(self, bank=self.spare, overlap=False)
+
+    def sample(self, key: Key) -> Episode:
+        class_key, image_key, label_key, order_key, turn_key = jr.split(key, 5)
+        chosen, turn = self._classes(class_key, turn_key)
+        shown, asked = self._images(chosen, turn, image_key)
+        label = self._labels(label_key)
+        target = jax.nn.one_hot(label, self.outputs, dtype=shown.dtype)
+        x, y = _flat(shown), jnp.repeat(target, self.shots, 0)
+        if self.order == "iid":
+            order = jr.permutation(order_key, x.shape[0])
+            x, y = x[order], y[order]
+        if self.moments is None:
+            x, y = x[:, None], y[:, None]
+        else:
+            x, y = (jnp.broadcast_to(a, (self.moments, *a.shape)) for a in (x, y))
+        query = Query(_flat(asked), jnp.repeat(target, self.queries, 0))
+        return Episode(Stream(x, y, None, None), query, self.criterion)
+
+    def _classes(self, class_key: Key, turn_key: Key) -> tuple[jax.Array, jax.Array]:
+        """Different classes in random order, and the quarter turns of each, [ways]."""
+        turns = 4 if self.rotations == "classes" else 1
+        drawn = jr.permutation(class_key, turns * self.bank.classes)[: self.ways]
+        if self.rotations == "lifetime":
+            return drawn, jr.randint(turn_key, (self.ways,), 0, 4)
+        return drawn // turns, drawn % turns
+
+    def _images(self, chosen: jax.Array, turn: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
+        """Shown [ways, shots, ...] and asked [ways, queries, ...]."""
+        shown_key, asked_key = jr.split(key)
+        if self.overlap:
+            shown = self.bank.draw(chosen, self.shots, key=shown_key)
+            asked = self.bank.draw(chosen, self.queries, key=asked_key)
+        else:
+            both = self.bank.draw(chosen, self.shots + self.queries, key=shown_key)
+            shown, asked = both[:, : self.shots], both[:, self.shots :]
+        images = (self.bank.inputs(shown), self.bank.inputs(asked))
+        if self.rotations == "none":
+            return images
+        return jax.vmap(_turned)(images[0], turn), jax.vmap(_turned)(images[1], turn)
+
+    def _labels(self, key: Key) -> jax.Array:
+        """The output that stands for each class, [ways]."""
+        if self.labels == "ordered":
+            return jnp.arange(self.ways)
+        known = self.outputs if self.labels == "any" else self.ways
+        return jr.permutation(key, known)[: self.ways]
+
+
+def _affine(own: ImageClasses, invert: bool, standardise: bool) -> tuple[np.ndarray, np.ndarray]:
+    """`(offset, factor)`, per channel or feature, in float32."""
+    channels = own.images.shape[-1]
+    factor, offset = np.full(channels, 1 / own.scale), np.zeros(channels)
+    if invert:
+        factor, offset = -factor, offset + 1
+    if standardise:
+        values = own.images.reshape(-1, channels)
+        mean = values.mean(0, dtype=np.float64) * factor + offset
+        std = values.std(0, dtype=np.float64) * np.abs(factor)
+        std = np.where(std > 0, std, 1.0)  # a channel that never varies stays at zero
+        factor, offset = factor / std, (offset - mean) / std
+    return offset.astype(np.float32), factor.astype(np.float32)
+
+
+def _flat(images: jax.Array) -> jax.Array:
+    return images.reshape(-1, *images.shape[2:])
+
+
+def _turned(images: jax.Array, quarters: jax.Array) -> jax.Array:
+    """Images [n, side, side, channels] by so many quarter turns."""
+    turns = [jnp.rot90(images, k, axes=(1, 2)) for k in range(4)]
+    return jnp.select([quarters == k for k in range(4)], turns)

@@ -1,4 +1,5 @@
-"""Every rule of the registry keeps the promises of a rule; a new file is tested with no edit."""
+"""Every rule, learner, task and estimator of the registry keeps the promises of its kind; a new
+file is tested with no edit."""
 
 import pytest
 
@@ -23,6 +24,18 @@ from metaplastic.testing import assert_conforms, check_model, check_rule
 @pytest.mark.parametrize("name", _registry.names("rules"))
 def test_rule(name):
     assert_conforms(_registry.load("rules", name))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in ("learners", "tasks", "estimators")
+        for name in _registry.names(kind)
+    ],
+)
+def test_member(kind, name):
+    assert_conforms(_registry.load(kind, name))
 
 
 # Modes whose steps differ from the default's; what they share with it is tested above.

@@ -23,7 +23,10 @@ PAGES = [
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "generated" not in path.parts),
 ]
 BLOCK = re.compile(r"^(`{3,})(\w+)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
-WITH_CODE = ["README.md", "docs/tour.md", "docs/data.md", "docs/analysis.md", "docs/extending.md"]
+WITH_CODE = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tour", "data", "meta", "analysis", "extending")),
+]
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -106,8 +109,9 @@ def test_commands_exist_with_their_options(page):
             continue
         assert words[1] in commands(), line
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
-        plain = {option for option in options if not option.startswith("--rule.")}
-        assert plain <= known, f"{line}: {plain - known}"
+        plain = {option for option in options if "." not in option}
+        parts = {"--rule", "--task", "--estimator"} if words[1] == "meta" else set()
+        assert plain <= known | parts, f"{line}: {plain - known}"
 
 
 @functools.cache
@@ -204,3 +208,32 @@ def test_recorded_documents_become_tables(tmp_path):
     assert "### A run" in made["results_full"] and "a machine" in made["results_full"]
     assert "98.50 ± 0.10" in made["results_full"] and "reproduced" in made["results_full"]
     assert made["results_quick"].startswith("None is recorded")
+
+
+def test_a_table_of_compositions_says_why_not(tmp_path):
+    (tmp_path / "meta").mkdir()
+    rows = [
+        {"rule": "a", "estimator": "u", "before": 8.0, "after": 4.123},
+        {"rule": "a", "estimator": "v", "sentence": "never"},
+        {"rule": "b", "estimator": "u", "sentence": "nowhere"},
+        {"rule": "b", "estimator": "v", "sentence": "never"},
+    ]
+    (tmp_path / "meta" / "a.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    made = results.sections(tmp_path)["results_meta"]
+    assert "| rule | before | u | v |" in made
+    assert "| a | 8 | 4.12 | (1) |" in made and "| b |  | (2) | (1) |" in made
+    assert made.endswith("1. never\n2. nowhere")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "parts"),
+    [
+        ("learners", "online", ["`--learner.frozen-head`", "OnlineLearner", "--rule RULE"]),
+        ("tasks", "sinusoid", ["`--task.shots`", "U[lowest, highest]", "--task sinusoid"]),
+        ("estimators", "reptile", ["hands its weights on", "W_start - W_end"]),
+    ],
+)
+def test_learners_tasks_and_estimators_have_pages(kind, name, parts):
+    page = pages.lifetimes.page(kind, name)
+    for part in parts:
+        assert part in page

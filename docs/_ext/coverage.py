@@ -7,6 +7,7 @@ from pathlib import Path
 from metaplastic import _registry
 
 from . import pages, sources
+from .lifetimes import members_of
 
 
 def public_names(package: sources.Package) -> list[sources.Public]:
@@ -15,11 +16,14 @@ def public_names(package: sources.Package) -> list[sources.Public]:
 
 
 def members() -> list[sources.Public]:
-    """Every registered rule, model and paper, as the object that its page documents."""
+    """Every registered rule, learner, task, estimator, model and paper, as its page has it."""
     found = []
-    for name in _registry.names("rules"):
-        own = pages.member(name)
-        found.append(sources.Public(f"{_module('rules', name)}.{own.name}", own))
+    for kind in ("rules", "learners", "tasks", "estimators"):
+        for name in _registry.names(kind):
+            found += [
+                sources.Public(f"{_module(kind, name)}.{own.name}", own)
+                for own in members_of(kind, name)
+            ]
     for name in _registry.names("models"):
         own = pages.PACKAGE.look_up(_registry.describe("models", name).path, name)
         found.append(sources.Public(f"{_module('models', name)}.{name}", own))

@@ -8,14 +8,23 @@ from typing import Any
 from metaplastic import _registry
 from metaplastic.report import tables
 
-from . import commands, render, results, sources
-
-PACKAGE = sources.Package(Path(_registry.__file__).parent)
+from . import commands, lifetimes, render, results, sources
+from .members import (
+    PACKAGE,
+    choices,
+    equation_of,
+    marked_class,
+    options_table,
+    split_references,
+)
 
 
 def build(docs: Path) -> dict[str, str]:
     """Text of every generated file, by path below the folder of generated files."""
     pages = {f"rules/{name}.md": rule_page(name) for name in _registry.names("rules")}
+    for kind in lifetimes.KINDS:
+        for name in _registry.names(kind):
+            pages[f"{kind}/{name}.md"] = lifetimes.page(kind, name)
     for title, modules in api_groups().items():
         pages[f"api/{title.removeprefix('metaplastic.') or title}.md"] = api_page(title, modules)
     fragments = {
@@ -25,6 +34,7 @@ def build(docs: Path) -> dict[str, str]:
         "datasets": data_table(),
         "commands": commands.table(),
         "options": commands.sections(),
+        **{kind: lifetimes.table(kind) for kind in lifetimes.KINDS},
         **results.sections(docs / "results"),
     }
     return pages | {f"fragments/{name}.md": text for name, text in fragments.items()}
@@ -62,7 +72,7 @@ def rule_page(name: str) -> str:
         "## What it asks of a synapse",
         render.table(["property", "has it"], facts),
         "## Options",
-        options_table(own),
+        options_table(own, "rule"),
         "## Use",
         render.code(f"metaplastic train {spec} --control", "console"),
         render.directive(
@@ -77,60 +87,7 @@ def rule_page(name: str) -> str:
 
 def member(name: str) -> sources.Definition:
     """The class of a rule, as its source has it."""
-    path = _registry.describe("rules", name).path
-    for own in sources.definitions(path).values():
-        if isinstance(own.node, ast.ClassDef) and any(
-            field.name == "properties" for field in sources.fields(own.node)
-        ):
-            return own
-    raise LookupError(f"{path} holds no class that declares `properties`")
-
-
-def split_references(doc: str) -> tuple[str, list[str]]:
-    """A docstring without its ```bibtex fences, and the fences."""
-    fences = re.findall(r"^```bibtex.*?^```$", doc, re.MULTILINE | re.DOTALL)
-    for fence in fences:
-        doc = doc.replace(fence, "")
-    return doc.strip(), fences
-
-
-def equation_of(doc: str) -> tuple[str, str, str]:
-    """`(first line, equation, the rest)`: the equation is the second paragraph, if it is one."""
-    first, _, rest = doc.partition("\n\n")
-    second, _, third = rest.partition("\n\n")
-    return (first, second, third) if "=" in second else (first, "", rest)
-
-
-def options_table(own: sources.Definition) -> str:
-    """The fields of a rule with their values, defaults and docstrings."""
-    assert isinstance(own.node, ast.ClassDef)
-    rows = []
-    for field in sources.fields(own.node):
-        if not field.class_variable and not field.name.startswith("_"):
-            option = f"`--rule.{field.name.replace('_', '-')}`"
-            default = "" if field.default is None else f"`{field.default.strip(chr(39))}`"
-            values = choices(field.annotation, own.path)
-            rows.append([option, values, default, " ".join(render.prose(field.doc).split())])
-    return render.table(["option", "values", "default", "meaning"], rows)
-
-
-def choices(annotation: str, path: Path) -> str:
-    """The values that an annotation allows; the names of choices where it has them."""
-
-    def expand(node: ast.expr) -> list[str]:
-        if isinstance(node, ast.BinOp):
-            return [*expand(node.left), *expand(node.right)]
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
-            inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return [f"`{ast.literal_eval(own)}`" for own in inside]
-        if isinstance(node, ast.Name):
-            alias = PACKAGE.look_up(path, node.id)
-            value = getattr(alias.node, "value", None) if alias else None
-            if value is not None:
-                return expand(value)
-        return [ast.unparse(node)]
-
-    return ", ".join(expand(ast.parse(annotation, mode="eval").body))
+    return marked_class(_registry.describe("rules", name).path, "properties")
 
 
 # Models, papers, data sets

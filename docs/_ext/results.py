@@ -15,7 +15,7 @@ _FACTS = ("command", "seeds", "device", "time", "note")
 def sections(folder: Path) -> dict[str, str]:
     """Fragments by group: `results/full/a.json` becomes a section of the fragment `full`."""
     groups = {}
-    for group in ("quick", "full", "bench"):
+    for group in ("quick", "full", "bench", "meta"):
         found = [_section(path) for path in sorted((folder / group).glob("*.json"))]
         groups[f"results_{group}"] = "\n\n".join(found) or _NONE
     return groups
@@ -48,17 +48,45 @@ def rows(document: dict[str, Any]) -> str:
     if "test_accuracy" in document:
         entries = [document, *filter(None, [document.get("control")])]
         return tables.accuracy_table(entries, title="").markdown()
-    cells = [
-        [
-            row["comparison"],
-            f"{row['ratio']:.2f}",
-            f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}",
-            str(row["bar"]),
-            f"{row['ours_ms']:.3g}",
-            f"{row['reference_ms']:.3g}",
-        ]
-        for row in document["rows"]
+    if document["rows"] and "estimator" in document["rows"][0]:
+        return compositions(document["rows"])
+    cells = [_compared(row) for row in document["rows"]]
+    return render.table(["comparison", "ratio", "range", "wanted", "ours", "reference"], cells)
+
+
+def _compared(row: dict[str, Any]) -> list[str]:
+    """A row of a benchmark; times or memory, in their units."""
+    unit = "ms" if "ours_ms" in row else "mb"
+    ours, reference = (row[f"{who}_{unit}"] for who in ("ours", "reference"))
+    shown = {"ms": "ms", "mb": "MB"}[unit]
+    return [
+        row["comparison"],
+        f"{row['ratio']:.2f}",
+        f"{row['ratio_min']:.2f} to {row['ratio_max']:.2f}",
+        str(row["bar"]),
+        f"{ours:.3g} {shown}",
+        f"{reference:.3g} {shown}",
     ]
-    return render.table(
-        ["comparison", "ratio", "range", "wanted", "ours, ms", "reference, ms"], cells
-    )
+
+
+def compositions(rows: list[dict[str, Any]]) -> str:
+    """Rules by estimators: the loss after meta-training, or a number that leads to the reason."""
+    rules = list(dict.fromkeys(row["rule"] for row in rows))
+    estimators = list(dict.fromkeys(row["estimator"] for row in rows))
+    pairs = {(row["rule"], row["estimator"]): row for row in rows}
+    reasons = list(dict.fromkeys(row["sentence"] for row in rows if "sentence" in row))
+
+    def cell(row: dict[str, Any]) -> str:
+        if "sentence" in row:
+            return f"({reasons.index(row['sentence']) + 1})"
+        return f"{row['after']:.3g}"
+
+    def before(rule: str) -> str:
+        found = [row["before"] for row in rows if row["rule"] == rule and "before" in row]
+        return f"{found[0]:.3g}" if found else ""
+
+    cells = [
+        [rule, before(rule), *(cell(pairs[rule, own]) for own in estimators)] for rule in rules
+    ]
+    told = "\n".join(f"{i}. {reason}" for i, reason in enumerate(reasons, 1))
+    return render.table(["rule", "before", *estimators], cells) + (f"\n\n{told}" if told else "")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaplastic import _registry
+
 Defining = ast.ClassDef | ast.FunctionDef | ast.Assign | ast.AnnAssign
 
 
@@ -105,7 +107,9 @@ class Package:
             return [folder.name]
         files = [p.stem for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")]
         if "base" in files:  # a folder of members, which have pages of their own
-            files = ["base"]
+            kinds = [kind for kind, own in _registry.KINDS.items() if own.folder == folder.name]
+            members = {name for kind in kinds for name in _registry.names(kind)}
+            files = ["base", *(stem for stem in files if stem not in members | {"base"})]
         return [f"{folder.name}.{stem}" for stem in files]
 
 

@@ -1,5 +1,6 @@
 """Images by class, with some classes for meta-training and others for meta-testing."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,17 @@ class ImageClasses:
     images: npt.NDArray[Any] = field(repr=False)
     counts: npt.NDArray[np.int64] = field(repr=False)
     scale: float
+
+    def record(self) -> dict[str, Any]:
+        """What a run record says of them; nothing but plain JSON types."""
+        digest = hashlib.sha256(f"{self.images.dtype.str} {self.images.shape};".encode())
+        digest.update(np.ascontiguousarray(self.counts).data)
+        digest.update(np.ascontiguousarray(self.images).data)
+        return {
+            "sha256": digest.hexdigest(),
+            "classes": len(self.counts),
+            "images": len(self.images),
+        }
 
 
 def load_classes(

@@ -1,7 +1,9 @@
 """New classes from a few examples: N ways, k shots, over any set of images by class."""
 
 import dataclasses
-from typing import ClassVar, Literal
+import hashlib
+import json
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -108,7 +110,15 @@ class FewShot(AbstractTask):
         offset, factor = _affine(train, self.invert, self.standardise)
         options = {own.name: getattr(self, own.name) for own in dataclasses.fields(FewShot)}
         bank, spare = (Bank(own, offset, factor) for own in (train, test))
-        return _LoadedFewShot(bank=bank, spare=spare, **options)
+        about = {"train": train.record(), "test": test.record()}
+        digest = "".join(own["sha256"] for own in about.values())
+        about = {
+            "name": train.name,
+            "source": self.data,
+            "sha256": hashlib.sha256(digest.encode()).hexdigest(),
+            **about,
+        }
+        return _LoadedFewShot(bank=bank, spare=spare, about=json.dumps(about), **options)
 
     def _unloaded(self) -> UsageError:
         return UsageError(
@@ -159,6 +169,8 @@ class _LoadedFewShot(FewShot):
     bank: Bank = eqx.field(kw_only=True)
     spare: Bank = eqx.field(kw_only=True)
     """The classes of meta-testing."""
+    about: str = eqx.field(static=True, kw_only=True)
+    """What a record says of both, as JSON."""
 
     def __check_init__(self):
         turns = 4 if self.rotations == "classes" else 1
@@ -187,6 +199,10 @@ class _LoadedFewShot(FewShot):
 
     def load(self) -> "_LoadedFewShot":
         return self
+
+    def record(self) -> dict[str, Any]:
+        """What a run record says of the images."""
+        return json.loads(self.about)
 
     def held_out(self) -> "_LoadedFewShot":
         return dataclasses.replace(self, bank=self.spare, overlap=False)

@@ -33,9 +33,14 @@ def constructs(subject: Subject) -> None:
 @check(CHECKS, "fields", needs=("constructs",))
 def fields(subject: Subject) -> str | None:
     """Every field is an option: it has a docstring, and a default that JSON can hold."""
-    own = [field for field in dataclasses.fields(subject.kind) if field.init]
+    return examine_fields(subject.kind, subject.rule)
+
+
+def examine_fields(kind: type, member: Any) -> str | None:
+    """Raise `Failed` unless the fields of `kind` can be options, with the values of `member`."""
+    own = [field for field in dataclasses.fields(kind) if field.init]
     for field in own:
-        value = getattr(subject.rule, field.name)
+        value = getattr(member, field.name)
         if hasattr(value, "shape") and value.shape != ():
             continue  # learned values are given by meta-learning, not by an option
         try:
@@ -45,7 +50,7 @@ def fields(subject: Subject) -> str | None:
                 f"the field {field.name!r} holds {type(value).__name__}, which no run record can "
                 "hold: use numbers, strings, booleans, None or tuples of them"
             ) from error
-    texts = _field_texts(subject.kind)
+    texts = _field_texts(kind)
     if texts is None:
         return "every field has a default that JSON can hold; no source to read docstrings from"
     bare = [field.name for field in own if not texts.get(field.name)]

@@ -27,7 +27,7 @@ class Finding:
 
 
 class ConformanceError(MetaplasticError, AssertionError):
-    """A rule or a network fails checks of the conformance kit."""
+    """A rule, a learner, a task, an estimator or a network fails checks of the kit."""
 
 
 class Failed(Exception):

@@ -10,7 +10,7 @@ from .._errors import UsageError
 from .._types import Key
 from ..rules.base import AbstractRule
 from . import _batches, _declaration, _learning, _properties, _structure, _transforms
-from ._findings import ConformanceError, Finding, Table, run_checks
+from ._findings import Finding, Table, run_checks
 from ._subject import Subject
 
 CHECKS: Table = {
@@ -21,11 +21,6 @@ CHECKS: Table = {
     **_learning.CHECKS,
     **_properties.CHECKS,
 }
-
-
-def check_names() -> tuple[str, ...]:
-    """Names of the checks of a rule, in their order."""
-    return tuple(CHECKS)
 
 
 def check_rule(
@@ -48,19 +43,3 @@ def check_rule(
         )
     subject = Subject(rule_or_class, jr.key(0) if key is None else key)
     return run_checks(CHECKS, subject, only=only, path=subject.path)
-
-
-def assert_conforms(
-    rule_or_class: Any,
-    *,
-    only: Iterable[str] | None = None,
-    key: Key | None = None,
-) -> None:
-    """Raise `ConformanceError`, with a line for each failure, unless every check passes."""
-    failures = [
-        f"{finding.check}: {finding.sentence}"
-        for finding in check_rule(rule_or_class, only=only, key=key)
-        if finding.status == "failed"
-    ]
-    if failures:
-        raise ConformanceError("\n".join(failures))

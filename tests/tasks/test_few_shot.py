@@ -285,3 +285,13 @@ def test_small_omniglot(order, bar, optimised):
     trainer = MetaTrainer(build, task, Unrolled(), options)
     state, _ = trainer.chunk(trainer.initial([0]), 0, length=600)
     assert float(trainer.test(state, 200).metric.mean()) > bar
+
+
+def test_a_record_knows_its_images():
+    own = FewShot(ways=2, shots=1, queries=1).load()
+    record = own.record()
+    assert record["name"] == "digits"
+    assert record["train"]["classes"] + record["test"]["classes"] == 10
+    other = dataclasses.replace(FewShot(ways=2, shots=1, queries=1), test_classes=3).load()
+    assert other.record()["sha256"] != record["sha256"]
+    assert FewShot(ways=2, shots=1, queries=1).load().record() == record

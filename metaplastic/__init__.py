@@ -8,22 +8,49 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .learners.base import AbstractLearner as AbstractLearner
+    from .learners.online import OnlineLearner as OnlineLearner, online as online
+    from .meta.base import AbstractMetaGradient as AbstractMetaGradient
     from .models import mlp as mlp
     from .report.records import RunFolder as RunFolder
     from .rules.base import AbstractRule as AbstractRule
     from .sklearn import PlasticClassifier as PlasticClassifier
-    from .testing import check_rule as check_rule
-    from .train import Trainer as Trainer, TrainOptions as TrainOptions, fit as fit
+    from .tasks.base import AbstractTask as AbstractTask
+    from .testing import (
+        check_estimator as check_estimator,
+        check_learner as check_learner,
+        check_rule as check_rule,
+        check_task as check_task,
+    )
+    from .train import (
+        MetaOptions as MetaOptions,
+        MetaTrainer as MetaTrainer,
+        Trainer as Trainer,
+        TrainOptions as TrainOptions,
+        fit as fit,
+        meta_fit as meta_fit,
+    )
 
 _LAZY = {
+    "AbstractLearner": "metaplastic.learners.base",
+    "AbstractMetaGradient": "metaplastic.meta.base",
     "AbstractRule": "metaplastic.rules.base",
+    "AbstractTask": "metaplastic.tasks.base",
+    "MetaOptions": "metaplastic.train",
+    "MetaTrainer": "metaplastic.train",
+    "OnlineLearner": "metaplastic.learners.online",
     "PlasticClassifier": "metaplastic.sklearn",
     "RunFolder": "metaplastic.report.records",
     "TrainOptions": "metaplastic.train.options",
     "Trainer": "metaplastic.train",
+    "check_estimator": "metaplastic.testing",
+    "check_learner": "metaplastic.testing",
     "check_rule": "metaplastic.testing",
+    "check_task": "metaplastic.testing",
     "fit": "metaplastic.train",
+    "meta_fit": "metaplastic.train",
     "mlp": "metaplastic.models",
+    "online": "metaplastic.learners.online",
 }
 
 

@@ -137,6 +137,11 @@ class OnlineLearner(AbstractLearner):
         return own
 
     def inherit(self, life: OnlineLife) -> "OnlineLearner":
+        if self.start != "learned":
+            raise UsageError(
+                f"--learner.start {self.start} draws weights anew in every lifetime, so that none "
+                "are handed on: use another estimator, such as unrolled"
+            )
         front, back = split(self.model, self.frozen)
         after = eqx.combine(life.model, eqx.filter(back, eqx.is_array, inverse=True))
         layers = (

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from metaplastic._errors import UsageError
 from metaplastic.learners.online import OnlineLearner
 from metaplastic.models import mlp, plastic_layers
 from metaplastic.rules.backprop import Backprop
@@ -53,3 +54,11 @@ def test_all_plastic_weights_drawn_anew(getkey):
 def test_zeros(getkey):
     _, first, _ = born("zero", getkey)
     assert not any(layer.weight.any() or layer.bias.any() for layer in first)
+
+
+@pytest.mark.parametrize("start", ["fresh_head", "fresh", "zero"])
+def test_weights_drawn_anew_are_not_handed_on(start, getkey):
+    model = mlp((2,), 1, hidden=(3,), key=getkey())
+    learner = OnlineLearner(model, Backprop(loss="squared_error"), start=start, key=getkey())
+    with pytest.raises(UsageError, match=f"--learner.start {start} draws weights anew"):
+        learner.inherit(learner.birth(key=getkey()))

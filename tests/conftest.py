@@ -5,7 +5,10 @@ import os
 import jax
 import pytest
 
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # for the processes that tests start
+
 jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_disable_most_optimizations", True)  # fixtures of modules included
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_default_matmul_precision", "highest")
 
@@ -21,6 +24,21 @@ def getkey(request: pytest.FixtureRequest):
         return own
 
     return next_key
+
+
+@pytest.fixture(autouse=True)
+def quick_compilation(request: pytest.FixtureRequest):
+    """Leave out the compiler passes that only make programs faster: most tests ask whether numbers
+    are right, on networks of a few units. Those that compute for long take `optimised`."""
+    quick = "optimised" not in request.fixturenames and "slow" not in request.node.keywords
+    jax.config.update("jax_disable_most_optimizations", quick)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def optimised() -> None:
+    """Compile as users do."""
 
 
 @pytest.fixture

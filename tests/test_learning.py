@@ -14,6 +14,8 @@ from metaplastic import _registry, data
 from metaplastic.train import Trainer, TrainOptions, fit
 from metaplastic.train.run import accuracies
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 SEEDS = (0, 1, 2)
 
 

@@ -24,14 +24,6 @@ from metaplastic.train import Trainer, TrainOptions, fit
 QUICK = {"hidden": (8,), "epochs": 10, "batch_size": 16, "lr": 0.1}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Seventeen small networks are compiled here, and none runs long enough to repay more."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def blobs():
     return make_blobs(90, centers=3, n_features=4, random_state=0)

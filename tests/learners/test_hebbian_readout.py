@@ -18,15 +18,6 @@ from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Leave out the compiler passes that only make programs faster."""
-    name = "jax_disable_most_optimizations"
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, False)
-
-
 def classes(count, *, seed, noise=40):
     """`count` classes of 6 grey images of 7x7: each a random image, with noise."""
     rng = np.random.default_rng(seed)

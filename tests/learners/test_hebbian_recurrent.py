@@ -33,15 +33,6 @@ VARIANTS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Leave out the compiler passes that only make programs faster."""
-    name = "jax_disable_most_optimizations"
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, False)
-
-
 def _names(options):
     return "-".join(map(str, options.values()))
 

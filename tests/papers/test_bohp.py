@@ -11,6 +11,8 @@ from metaplastic.papers._bohp_protocol import COMPLETION, ONE_SHOT, REVERSAL
 from metaplastic.papers.bohp import PAPER
 from metaplastic.train.meta_trainer import MetaTrainer
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 
 class Run:
     """Published errors and metrics [seeds, episodes] of fresh seeds, and the plastic layer."""

@@ -9,6 +9,8 @@ import pytest
 from metaplastic.papers._bohp_protocol import COMPLETION, ONE_SHOT, PROTOCOLS, REVERSAL
 from metaplastic.papers._bohp_replay import draw, replay
 
+pytestmark = pytest.mark.usefixtures("optimised")
+
 # Errors of run 0, from the result series published with the code (eight decimals).
 ANCHORS = {
     "pattern_completion": {

@@ -19,19 +19,6 @@ from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
 
 
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    """Leave out the compiler passes that only make programs faster."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def optimised(quick_compilation):
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def classes(counts, *, start=0, scale=1.0):
     """Images of 2x2 that say which they are: class, number, 0, 50."""
     rows = [[start + c, i, 0, 50] for c, count in enumerate(counts) for i in range(count)]

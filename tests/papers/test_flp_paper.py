@@ -49,14 +49,6 @@ class Prototypes(AbstractTask):
         return Episode(stream, query, self.criterion)
 
 
-@pytest.fixture
-def quick_compilation():
-    name = "jax_disable_most_optimizations"
-    jax.config.update(name, True)
-    yield
-    jax.config.update(name, False)
-
-
 def meta_train(rule, freeze=(), group=()):
     """Accuracy before and after 100 meta-steps."""
     options = MetaOptions(meta_batch=8, lr=1e-2, freeze=freeze, group=group, clip=2.0)
@@ -73,7 +65,7 @@ def meta_train(rule, freeze=(), group=()):
     return [float(trainer.test(own, 100).metric.mean()) for own in (state, after)]
 
 
-def test_learns_to_tell_new_points_apart_and_not_without_plasticity(quick_compilation):
+def test_learns_to_tell_new_points_apart_and_not_without_plasticity():
     before, after = meta_train(FLP(), group=("state.plasticity=1e-3",))
     assert before < 0.5
     assert after > 0.8

@@ -26,10 +26,14 @@ def test_rule(name):
     assert_conforms(_registry.load("rules", name))
 
 
+_LONG = {"hebbian_readout", "image_patterns", "few_shot"}
+"""Members whose programs take long to compile."""
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (kind, name)
+        pytest.param(kind, name, marks=[pytest.mark.slow] if name in _LONG else [])
         for kind in ("learners", "tasks", "estimators")
         for name in _registry.names(kind)
     ],

@@ -8,8 +8,6 @@ from metaplastic.tasks.binary_patterns import BinaryPatterns
 from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
 
-pytestmark = pytest.mark.usefixtures("optimised")
-
 
 def bit_error(task, options, **learner):
     """On fresh lifetimes, after meta-training."""

@@ -79,7 +79,7 @@ def test_dense_map_passes_mask_and_normalisation(x64, getkey, monkeypatch):
     assert_close(updates, oracle, 1e-12)
 
 
-@pytest.mark.parametrize("kind", ["lenet", "resnet20"])
+@pytest.mark.parametrize("kind", ["lenet", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_dense_map_on_deep_networks(kind, x64, getkey, monkeypatch):
     model, x, y = deep_network(kind, key=getkey())
     rule, key = DirectFeedbackAlignment(), getkey()
@@ -122,7 +122,9 @@ def test_kernel_by_hand_through_pooling(x64, getkey):
     assert_close(first.weight, back1(at_pre2)[0] / x.shape[0], 1e-12)
 
 
-@pytest.mark.parametrize("kind, sign", [("lenet", True), ("resnet20", False)])
+@pytest.mark.parametrize(
+    "kind, sign", [("lenet", True), pytest.param("resnet20", False, marks=pytest.mark.slow)]
+)
 def test_kernel_on_deep_networks(kind, sign, x64, getkey, monkeypatch):
     model, x, y = deep_network(kind, key=getkey())
     rule = DirectFeedbackAlignment(feedback="kernel", sign_error=sign)

@@ -51,7 +51,7 @@ def test_with_forward_weights_is_backpropagation_at_every_step(x64, getkey):
     assert moved > 0.01
 
 
-@pytest.mark.parametrize("kind", ["lenet", "resnet20"])
+@pytest.mark.parametrize("kind", ["lenet", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_errors_come_back_through_the_feedback(kind, x64, getkey, monkeypatch):
     model, x, y = deep_network(kind, key=getkey())
     rule, key = FeedbackAlignment(feedback_init="he_normal"), getkey()

@@ -32,7 +32,7 @@ def test_with_forward_magnitudes_is_the_gradient(kind, x64, getkey):
     assert_close(updates, gradient(model, LOSS, x, y, key=key), 1e-12)
 
 
-@pytest.mark.parametrize("kind", ["lenet", "resnet20"])
+@pytest.mark.parametrize("kind", ["lenet", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_uniform_feedback_is_a_number_times_the_sign(kind, x64, getkey, monkeypatch):
     model, x, y = deep_network(kind, key=getkey())
     rule, key = SignSymmetry(feedback_init="xavier_uniform", feedback_scale=2.0), getkey()

@@ -31,6 +31,7 @@ def test_killed_between_checkpoints(line, reference):
     assert_same_run(run, reference)
 
 
+@pytest.mark.slow
 def test_interrupted_says_how_to_resume_and_can_be(line, reference):
     run = line.folder / "interrupted"
     status, err = line.stop(

@@ -227,6 +227,7 @@ def test_images_are_read_before_lifetimes_are_drawn():
             act()
 
 
+@pytest.mark.slow  # tests/papers has a shorter one
 def test_digits_are_learned_from_three_examples_each(optimised):
     """Against the same network with its plasticity taken away after meta-training."""
     task = FewShot(ways=3, shots=3, queries=5, order="continual").load()

@@ -47,7 +47,7 @@ def test_records_and_tests():
     assert np.shape(last["meta_loss"]) == (2,)
 
 
-@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_interrupted_and_resumed_is_the_same_run(tmp_path, after):
     own = trainer(checkpoint_every=5)
     whole = meta_fit(own, [0, 1], folder=RunFolder(tmp_path / "whole", None))

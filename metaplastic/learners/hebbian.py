@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from .._errors import UsageError
 from .._types import Key
 from ..tasks.base import AbstractTask
+from ._entry import beside, told_width, width
 from ._traces import Granularity, ModulationName, Plasticity, TraceName, Traces
 from .base import AbstractLearner
 
@@ -106,11 +107,7 @@ class HebbianLearner(AbstractLearner):
 
     def input(self, x: jax.Array, y: jax.Array | None) -> Float[Array, "batch inputs"]:
         """What enters the first layer: x in one row, and y (or zeros) where the task tells it."""
-        x = x.reshape(x.shape[0], -1)
-        if not self.told:
-            return x
-        y = jnp.zeros((x.shape[0], self.told), x.dtype) if y is None else y.astype(x.dtype)
-        return jnp.concatenate([x, y], axis=1)
+        return beside(x, y, self.told)
 
     def constrained(self) -> "HebbianLearner":
         plastic = [layer.plasticity for layer in self.layers]
@@ -159,8 +156,8 @@ def hebbian(
         scale: Standard deviation of the initial weights and coefficients.
         key: Draws the initial weights and coefficients.
     """
-    told = _told(task)
-    widths = [_size(task.input_shape) + told, *(hidden or (task.outputs,))]
+    told = told_width(task)
+    widths = [width(task) + told, *(hidden or (task.outputs,))]
     readout = readout or _usual_readout(widths, task)
     _check(widths, task, readout, scale)
     *layer_keys, weight_key, bias_key = jr.split(key, len(widths) + 1)
@@ -208,16 +205,3 @@ def _check(widths: Sequence[int], task: AbstractTask, readout: ReadoutName, scal
             f"an identity read-out needs a last layer of {task.outputs} units, not {widths[-1]}: "
             "take --learner.readout dense"
         )
-
-
-def _told(task: AbstractTask) -> int:
-    """Width of the y that the task tells the learner; 0 where it tells none."""
-    y = eqx.filter_eval_shape(task.sample, jr.key(0)).stream.y
-    return 0 if y is None else y.shape[-1]
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

@@ -45,6 +45,17 @@ def alternation(moments: int) -> jax.Array:
     return jnp.arange(moments, dtype=jnp.int32) % 2
 
 
+def labels(key: Key, order: Order, told: jax.Array) -> tuple[jax.Array, Key]:
+    """Class at each moment, [moments], and the key for what else is drawn: strictly in turn, or
+    drawn wherever it is not `told`."""
+    turns = alternation(told.shape[0])
+    if order == "alternating":
+        return turns, key
+    key, order_key = jr.split(key)
+    drawn = jr.bernoulli(order_key, 0.5, told.shape).astype(turns.dtype)
+    return jnp.where(told, turns, drawn), key
+
+
 def presentations(
     patterns: jax.Array, shown: jax.Array, label: jax.Array, told: jax.Array
 ) -> Stream:

@@ -5,11 +5,10 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
-from ._bit_patterns import Order, Variant, alternation, check_bits, presentations, two_patterns
+from ._bit_patterns import Order, Variant, check_bits, labels, presentations, two_patterns
 from .base import AbstractTask, Episode
 from .criteria import CLASSIFICATION, Criterion
 
@@ -51,11 +50,7 @@ class OneShot(AbstractTask):
         return 2
 
     def sample(self, key: Key) -> Episode:
-        label = alternation(self.moments)
-        if self.order == "random":
-            key, order_key = jr.split(key)
-            drawn = jr.bernoulli(order_key, 0.5, (self.moments,)).astype(label.dtype)
-            label = jnp.where(self._told(), label, drawn)
+        label, key = labels(key, self.order, self._told())
         return self.episode(two_patterns(key, self.bits, self.variant), label)
 
     def episode(self, patterns: jax.Array, label: jax.Array) -> Episode:

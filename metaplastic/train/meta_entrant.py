@@ -57,7 +57,7 @@ def meta_compete(
         sign = 1 if _higher_is_better(entrant.design) else -1
         rate = max(fine, key=lambda cell: sign * cell["metric"], default=grid[0])["rate"]
     row = {**_identity(entrant), "best_rate": rate, "grid": grid}
-    row |= _train(_at(entrant, rate), part(folder, "final"), reporter)
+    row |= _train(_at(entrant, rate), part(folder, "final"), reporter, final=True)
     folder.write_result(row)
     return row
 
@@ -103,7 +103,9 @@ def _last_tenth(curve: dict[str, Any]) -> np.ndarray:
     return metric[-max(len(metric) // 10, 1) :].mean(0)
 
 
-def _train(entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None) -> dict[str, Any]:
+def _train(
+    entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None, *, final: bool = False
+) -> dict[str, Any]:
     made = entrant.design.make()
     trainer = MetaTrainer(*made, entrant.options)
     try:
@@ -112,7 +114,8 @@ def _train(entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None) -
         )
     except DivergedError as error:
         return {"test": None, "measure": None, "curve": None, "diverged": str(error)}
-    write_portrait(trainer, outcome.state, entrant.seeds, outcome.test, folder)
+    if final:  # nobody looks at what a grid leaves
+        write_portrait(trainer, outcome.state, entrant.seeds, outcome.test, folder)
     measured = None if entrant.measure is None else entrant.measure(trainer, outcome)
     return {
         "test": test_summary(outcome, trainer),

@@ -93,7 +93,7 @@ def final_tests(rows: Sequence[Final]) -> Any:
                 _diamond(place, row, y)
         place.set_yticks(range(len(own)), ["\n".join(textwrap.wrap(r.label, 30)) for r in own])
         place.set_ylim(-0.6, len(own) - 0.4)
-        place.set_xlabel(f"{metric}{_better(better)}")
+        place.set_xlabel("\n".join(textwrap.wrap(f"{metric}{_better(better)}", 38)))
         values = np.concatenate([[r.mean, r.paper or r.mean, *r.values] for r in own])
         _scale(place.xaxis, values, part=False, zero=False)
         place.margins(x=0.08)

@@ -84,6 +84,8 @@ def show(result: dict[str, Any]) -> None:
     )
     if any(result["skipped"] or ()):
         print(f"meta-steps that were skipped, by seed: {result['skipped']}")
+    if result.get("warning"):
+        print(result["warning"])
 
 
 def _load_learner(name: str) -> Any:

@@ -17,9 +17,15 @@ def width(task: AbstractTask) -> int:
 
 
 def told_width(task: AbstractTask) -> int:
-    """Width of the y that the task tells the learner; 0 where it tells none."""
+    """Width of the y that the task tells the learner; 0 where it tells none.
+
+    Raises `UsageError` for a task whose y is known in part alone.
+    """
     y = eqx.filter_eval_shape(task.sample, jr.key(0)).stream.y
-    return 0 if y is None else y.shape[-1]
+    if y is None:
+        return 0
+    task.criterion.whole("a network whose input holds y")
+    return y.shape[-1]
 
 
 def beside(x: jax.Array, y: jax.Array | None, told: int) -> Float[Array, "batch inputs"]:

@@ -14,6 +14,8 @@ import jax
 
 from .._errors import UsageError
 from .._types import Key
+from ..tasks.base import Stream
+from ._moments import moments, stepper
 
 Life: TypeAlias = Any
 """Fast state: a pytree of arrays."""
@@ -44,6 +46,12 @@ class AbstractLearner(eqx.Module):
         enter it: frozen front layers, say. All moments at once, so it must treat every example on
         its own."""
         return x
+
+    def unfold(self, stream: Stream, *, key: Key) -> tuple[Any, Any]:
+        """`(step, moments)`: what a lifetime scans, and over what; `(life, moment) -> (life,
+        output)` at every moment of the stream. A learner may unfold a moment into steps, which is
+        how estimators then see them; the life at the end is that of `step` at every moment."""
+        return stepper(self, key=key), moments(self, stream)
 
     def constrained(self) -> "AbstractLearner":
         """The learner after a meta-step, brought back to where its arrays may be."""
@@ -85,6 +93,15 @@ class Detached(AbstractLearner):
 
     def perceive(self, x: jax.Array) -> jax.Array:
         return self.learner.perceive(x)
+
+    def unfold(self, stream: Stream, *, key: Key) -> tuple[Any, Any]:
+        step, moments = self.learner.unfold(stream, key=key)
+
+        def detached(life: Life, moment: Any) -> tuple[Life, jax.Array]:
+            after, output = step(life, moment)
+            return pass_through(life, after), output
+
+        return detached, moments
 
 
 def pass_through(before: Life, after: Life) -> Life:

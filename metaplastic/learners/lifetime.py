@@ -1,7 +1,6 @@
 """One lifetime of a learner: a scan over the moments of an episode, and its loss."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -9,24 +8,19 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from .._errors import UsageError
 from .._types import Key, Scalar
-from ..tasks.base import Episode, Stream
+from ..tasks.base import Episode
+from ._moments import (
+    Moment as Moment,
+    moments as moments,
+    perceive_stream as perceive_stream,
+    stepper as stepper,
+)
 from .base import AbstractLearner, Life
 
 Scan = Callable[[Callable[..., tuple[Any, Any]], Any, Any], tuple[Any, Any]]
 """`scan(step, life, moments) -> (life, outputs)`: how the moments of a lifetime follow each other.
 Estimators that differentiate a lifetime otherwise replace `jax.lax.scan` here."""
-
-
-class Moment(eqx.Module):
-    """What one moment brings; with a leading axis, all moments of a lifetime."""
-
-    x: jax.Array
-    y: jax.Array | None
-    happens: jax.Array | None
-    """Does it happen at all? None: yes."""
-    index: jax.Array
 
 
 class Lived(eqx.Module):
@@ -52,8 +46,8 @@ def lifetime(
 ) -> Lived:
     """Live through the stream of an episode, then answer its questions."""
     birth_key, step_key = jr.split(key)
-    step = stepper(learner, key=step_key)
-    life, outputs = scan(step, learner.birth(key=birth_key), moments(learner, episode.stream))
+    step, moments = learner.unfold(episode.stream, key=step_key)
+    life, outputs = scan(step, learner.birth(key=birth_key), moments)
     answers = None
     if episode.query is not None:
         answers = learner.predict(life, learner.perceive(episode.query.x))
@@ -85,35 +79,3 @@ def live(
 ) -> Verdict:
     """`judge` of a `lifetime`."""
     return judge(episode, lifetime(learner, episode, key=key, scan=scan))
-
-
-def stepper(
-    learner: AbstractLearner, *, key: Key
-) -> Callable[[Life, Moment], tuple[Life, jax.Array]]:
-    """What a scan over `moments` does at each of them; `key` is that of all steps."""
-
-    def step(life: Life, moment: Moment) -> tuple[Life, jax.Array]:
-        own = jr.fold_in(key, moment.index)
-        after, output = learner.step(life, moment.x, moment.y, key=own)
-        if moment.happens is not None:
-            after = jax.tree.map(partial(jnp.where, moment.happens), after, life)
-        return after, output
-
-    return step
-
-
-def moments(learner: AbstractLearner, stream: Stream) -> Moment:
-    """The stream as the learner perceives it, to scan over.
-
-    Raises `UsageError` for a stream without moments.
-    """
-    count = stream.x.shape[0]
-    if count == 0:
-        raise UsageError("this episode has a stream of no moments: a lifetime needs at least one")
-    return Moment(perceive_stream(learner, stream.x), stream.y, stream.mask, jnp.arange(count))
-
-
-def perceive_stream(learner: AbstractLearner, x: jax.Array) -> jax.Array:
-    """`learner.perceive` of all moments at once, [time, batch, ...]."""
-    flat = learner.perceive(x.reshape(-1, *x.shape[2:]))
-    return flat.reshape(*x.shape[:2], *flat.shape[1:])

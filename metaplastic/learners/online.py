@@ -251,5 +251,9 @@ def online(
 
 
 def with_loss(rule: AbstractRule, task: AbstractTask) -> AbstractRule:
-    """The rule with the loss of the task, which is what its output's error comes from."""
-    return dataclasses.replace(rule, loss=task.criterion.rule_loss)
+    """The rule with the loss of the task, which is what its output's error comes from.
+
+    Raises `UsageError` for a task whose targets are known in part alone.
+    """
+    criterion = task.criterion.whole(f"--rule {type(rule).__name__}")
+    return dataclasses.replace(rule, loss=criterion.rule_loss)

@@ -26,6 +26,8 @@ class MetaAux(eqx.Module):
     """Of each lifetime, [episodes]."""
     metric: jax.Array
     """Of each lifetime, [episodes]."""
+    quality: dict[str, jax.Array] = eqx.field(default_factory=dict)
+    """How far the estimate can be trusted, by the estimator's own measures, [episodes] each."""
 
 
 class AbstractMetaGradient(eqx.Module):
@@ -47,6 +49,18 @@ class AbstractMetaGradient(eqx.Module):
         `where` marks the arrays that are learned (a tree of booleans); all inexact arrays by
         default. The same key gives the same lifetimes under every estimator.
         """
+
+    def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> str | None:
+        """Where an estimate of one lifetime first is not finite, where the estimator computes more
+        than the lifetime itself: "the slope at step 3 of the phase at beta -0.1", say."""
+        del learner, episode, key
+        return None
+
+    def advice(self, quality: dict[str, float]) -> str | None:
+        """A sentence where the means of `MetaAux.quality` say that the estimate is not to be
+        trusted."""
+        del quality
+        return None
 
 
 def learned(learner: AbstractLearner, where: Any = None) -> tuple[Any, Any]:

@@ -28,7 +28,7 @@ class FirstOrder(AbstractMetaGradient):
         return differentiate(
             learner,
             episodes,
-            scan=sparing_scan(episodes.stream.x.shape[1]),
+            scan=sparing_scan(),
             key=key,
             where=where,
             view=lambda own: own.detached(),

@@ -39,22 +39,25 @@ class Unrolled(AbstractMetaGradient):
     def __call__(
         self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
     ) -> tuple[Gradient, MetaAux]:
-        moments = episodes.stream.x.shape[1]
-        scan = sparing_scan(moments, self.rematerialise, self.block)
+        scan = sparing_scan(self.rematerialise, self.block)
         return differentiate(learner, episodes, scan=scan, key=key, where=where)
 
 
-def sparing_scan(
-    moments: int, rematerialise: Rematerialise = "auto", block: int | None = None
-) -> Scan:
-    """The scan of a lifetime of so many moments, with what its backward pass is to store."""
-    if rematerialise == "auto":
-        rematerialise = "blocks" if moments > 100 or block is not None else "none"
-    if rematerialise == "none":
-        return jax.lax.scan
-    if rematerialise == "steps":
-        return lambda step, life, xs: jax.lax.scan(jax.checkpoint(step), life, xs)
-    return blocked_scan(block or max(math.isqrt(moments), 1))
+def sparing_scan(rematerialise: Rematerialise = "auto", block: int | None = None) -> Scan:
+    """The scan of a lifetime, with what its backward pass is to store."""
+
+    def scan(step: Any, life: Any, xs: Any) -> tuple[Any, Any]:
+        length = jax.tree.leaves(xs)[0].shape[0]
+        how = rematerialise
+        if how == "auto":
+            how = "blocks" if length > 100 or block is not None else "none"
+        if how == "none":
+            return jax.lax.scan(step, life, xs)
+        if how == "steps":
+            return jax.lax.scan(jax.checkpoint(step), life, xs)
+        return blocked_scan(block or max(math.isqrt(length), 1))(step, life, xs)
+
+    return scan
 
 
 def blocked_scan(block: int) -> Scan:

@@ -6,6 +6,7 @@ resumed run sees the same episodes.
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -56,6 +57,8 @@ class AbstractTask(eqx.Module):
     """A family of lifetimes; its fields are options, and arrays only where it holds data."""
 
     criterion: eqx.AbstractClassVar[Criterion]
+    distinct: ClassVar[int | None] = None
+    """How many different lifetimes there are; None: as many as keys. No more are lived at once."""
 
     @property
     @abc.abstractmethod

@@ -10,9 +10,11 @@ from .. import _registry
 from .._errors import UsageError
 from .._types import Key
 from ..learners.base import AbstractLearner
+from ..learners.complex_synapse import complex_synapse
 from ..learners.online import online
 from ..rules.backprop import Backprop
 from ..tasks.base import AbstractTask, Episode
+from ..tasks.sinusoid import Sinusoid
 from ._episodes import SMALL, sampled
 from ._findings import Skipped
 from ._learner_subject import build
@@ -40,9 +42,15 @@ class Subject:
         demand = self.kind.demands
         if self._learner is not None and self._task is not None:
             return wide(self._learner), self._task
+        task = SMALL[0]
         if demand in _GENERAL:
-            task = SMALL[0]
             own = online(task, rule=Backprop(), hidden=(3,), rate=0.02, key=self.key)
+            return wide(own), task
+        if demand == "settles":
+            task = Sinusoid(shots=3, queries=2)
+            own = complex_synapse(
+                task, rule=Backprop(), hidden=(3,), activation="tanh", strength=1.0, key=self.key
+            )
             return wide(own), task
         if demand not in _registry.names("learners"):
             raise Skipped(f"it demands a learner that {demand}: pass learner= and task=")

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ..learners.lifetime import live, moments, stepper
+from ..learners.bilevel import AbstractBilevelLearner
+from ..learners.lifetime import live
 from ..learners.paths import path_name
 from ..meta.base import count
 from ..tasks.base import Episode
@@ -24,10 +25,12 @@ class Diagnosis(NamedTuple):
     """Moment within the lifetime; None where the forward pass is finite throughout."""
     what: str
     """The answer, the path of an array of the fast state, or the gradient of a meta-parameter."""
+    unit: str = "moment"
+    """What the lifetime is made of: moments, or steps of a solver."""
 
     def __str__(self) -> str:
         where = "" if self.lifetime is None else f" in lifetime {self.lifetime}"
-        when = "" if self.moment is None else f", moment {self.moment}"
+        when = "" if self.moment is None else f", {self.unit} {self.moment}"
         return f"{self.what} is not finite{where}{when}"
 
 
@@ -43,7 +46,11 @@ def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis
         episode = jax.tree.map(lambda leaf, i=lifetime: leaf[i], episodes)
         found = _forward(learner, episode, keys[lifetime])
         if found is not None:
-            return Diagnosis(lifetime, *found)
+            settles = isinstance(learner, AbstractBilevelLearner)
+            return Diagnosis(lifetime, *found, unit="step" if settles else "moment")
+        blamed = trainer.estimator.blame(learner, episode, key=keys[lifetime])
+        if blamed is not None:
+            return Diagnosis(lifetime, None, blamed)
     for lifetime in range(count(episodes)):
         one = jax.tree.map(lambda leaf, i=lifetime: leaf[i : i + 1], episodes)
         path = _backward(trainer, learner, one, key)
@@ -67,16 +74,17 @@ def _forward(learner: Any, episode: Episode, key: jax.Array) -> tuple[int | None
         names[:] = ["the answer", *(f"{name} of the fast state" for name, _ in leaves)]
         return jnp.stack([jnp.isfinite(leaf).all() for leaf in (output, *(v for _, v in leaves))])
 
-    live_on = stepper(learner, key=step_key)
+    live_on, moments = learner.unfold(episode.stream, key=step_key)
 
     def step(life: Any, moment: Any) -> Any:
         life, output = live_on(life, moment)
         return life, health(life, output)
 
-    _, fine = jax.lax.scan(step, learner.birth(key=birth_key), moments(learner, episode.stream))
+    _, fine = jax.lax.scan(step, learner.birth(key=birth_key), moments)
     bad = np.argwhere(~np.asarray(fine))
     if bad.size:
-        return int(bad[0, 0]), names[int(bad[0, 1])]
+        phase = " of the free phase" if isinstance(learner, AbstractBilevelLearner) else ""
+        return int(bad[0, 0]), names[int(bad[0, 1])] + phase
     if not np.isfinite(live(learner, episode, key=key).loss):
         return None, "the loss"
     return None

@@ -122,6 +122,7 @@ def _train(
         "measure": None if measured is None else np.asarray(measured, np.float64).tolist(),
         "curve": _curve(outcome.records),
         "skipped": outcome.records[-1].get("skipped"),
+        "warning": outcome.warning,
         "meta_parameters": trainer.parameters,
         "seconds": round(outcome.seconds, 3),
         "lifetimes_per_second": round(outcome.lifetimes_per_second, 1),

@@ -31,6 +31,8 @@ class MetaOutcome:
     """Of meta-training and tests, compilation included."""
     lifetimes_per_second: float = 0.0
     """Of all seeds, in the chunks after the first."""
+    warning: str | None = None
+    """Why the estimator's meta-gradients were not to be trusted, if so."""
 
 
 def meta_fit(
@@ -74,6 +76,7 @@ class _Loop:
         reporter.compiling(name)
         self.state = trainer.initial(seeds, values)
         self.last_test: np.ndarray | None = None
+        self.warning: str | None = None
         self.checkpoints: Checkpoints | None = None
         if folder is not None:
             self.checkpoints = Checkpoints(folder.checkpoints, run=folder.path)
@@ -96,7 +99,8 @@ class _Loop:
         self._save()
         speed = float(np.median(self.speeds[1:] or self.speeds or [0.0]))
         test = self.last_test if self.last_test is not None else self._test()[1]
-        return MetaOutcome(self.records, self.state, test, self._seconds(), speed)
+        seconds = self._seconds()
+        return MetaOutcome(self.records, self.state, test, seconds, speed, self.warning)
 
     def _advance(self) -> None:
         """One chunk: up to the next record or test."""
@@ -108,12 +112,13 @@ class _Loop:
         began = time.monotonic()
         state, metrics = self.trainer.chunk(self.state, self.step, length=end - self.step)
         loss = np.asarray(metrics.loss, np.float64)
-        lived = loss.size * options.meta_batch
+        lived = loss.size * self.trainer.lifetimes()
         self.speeds.append(lived / max(time.monotonic() - began, 1e-9))
         self._check(state)
         self.state, self.step = state, end
         test = end == options.steps or bool(options.test_every and end % options.test_every == 0)
         self._record(end, _means(metrics, state), test=test)
+        self._warn(metrics)
         shown = {"meta-loss": float(loss[:, -1].mean())}
         if "test_metric" in self.records[-1]:
             shown["test"] = float(np.mean(self.records[-1]["test_metric"]))
@@ -137,6 +142,14 @@ class _Loop:
             f"{self.seeds[index]}): {diagnose(self.trainer, replica, step)}; try a smaller --lr, "
             f"--clip 1, or --non-finite skip{kept}"
         )
+
+    def _warn(self, metrics: MetaMetrics) -> None:
+        """Say once, in the estimator's words, that its estimates are not to be trusted."""
+        means = {name: float(np.nanmean(own)) for name, own in metrics.quality.items()}
+        advice = self.trainer.estimator.advice(means)
+        if advice is not None and self.warning is None:
+            self.warning = f"from meta-step {self.step} on: {advice}"
+            self.reporter.note(self.warning)
 
     # Records
 
@@ -192,4 +205,5 @@ def _means(metrics: MetaMetrics, state: MetaReplica) -> dict[str, Any]:
         "meta_loss": np.asarray(metrics.loss, np.float64).mean(-1).tolist(),
         "meta_metric": np.asarray(metrics.metric, np.float64).mean(-1).tolist(),
         "skipped": np.asarray(state.skipped).tolist(),
+        **{name: np.asarray(own).mean(-1).tolist() for name, own in metrics.quality.items()},
     }

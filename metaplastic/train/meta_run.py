@@ -107,6 +107,7 @@ def _run(
         "meta_loss": meta_loss(outcome),
         "test": test_summary(outcome, trainer),
         "skipped": outcome.records[-1].get("skipped"),
+        "warning": outcome.warning,
         "seconds": round(outcome.seconds, 3),
         "lifetimes_per_second": round(outcome.lifetimes_per_second, 1),
         "protocol": config["protocol"],

@@ -49,6 +49,8 @@ class MetaMetrics(eqx.Module):
 
     loss: jax.Array
     metric: jax.Array
+    quality: dict[str, jax.Array]
+    """What the estimator says of its own estimates, by name."""
 
 
 class MetaTrainer:
@@ -188,7 +190,12 @@ class MetaTrainer:
     ) -> tuple[Episode, Key]:
         """The lifetimes of a meta-step, and the key of what is random within them."""
         sample_key, life_key = jr.split(jr.fold_in(jr.fold_in(replica.key, 0), step))
-        return jax.vmap(task.sample)(jr.split(sample_key, self.options.meta_batch)), life_key
+        return jax.vmap(task.sample)(jr.split(sample_key, self.lifetimes())), life_key
+
+    def lifetimes(self, asked: int | None = None) -> int:
+        """Lifetimes of a meta-step (or as many as asked for), where there are as many."""
+        asked = self.options.meta_batch if asked is None else asked
+        return min(asked, self.task.distinct or asked)
 
     def meta_step(
         self, replica: MetaReplica, episodes: Episode, step: jax.Array, *, key: Key
@@ -220,13 +227,15 @@ class MetaTrainer:
         )
         skipped = replica.skipped + (~usable).astype(jnp.int32)
         after_step = MetaReplica(learner, optimiser, replica.key, skipped, stopped)
-        return after_step, MetaMetrics(loss, aux.metric.mean())
+        quality = {name: value.mean() for name, value in aux.quality.items()}
+        return after_step, MetaMetrics(loss, aux.metric.mean(), quality)
 
     # Meta-testing
 
     def test(self, state: MetaReplica, lifetimes: int | None = None) -> MetaAux:
         """Loss and metric of lifetimes of the held-out task, [seeds, lifetimes] each."""
-        return self._jit_test(self.test_task, state, lifetimes or self.options.test_lifetimes)
+        asked = self.lifetimes(lifetimes or self.options.test_lifetimes)
+        return self._jit_test(self.test_task, state, asked)
 
     def _test(self, task: AbstractTask, state: MetaReplica, lifetimes: int) -> MetaAux:
         def one(replica: MetaReplica) -> MetaAux:

@@ -69,6 +69,8 @@ class Interrupting:
     def compiling(self, what=""):
         pass
 
+    def note(self, text): ...
+
     def update(self, done, metrics=None):
         self.seen.append((done, metrics))
         if len(self.seen) == self.after:

@@ -1,0 +1,177 @@
+"""How a lifetime settles: the minimiser of a loss, as steps of an optimiser or until stationary."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+
+from .._errors import UsageError, unknown
+from .._types import Key
+
+Slope = Callable[[jax.Array, Key], jax.Array]
+"""`(phi [n], key of the step) -> slope [n]`, perhaps of a mini-batch that the key draws."""
+Objective = Callable[[jax.Array], jax.Array]
+"""`phi [n] -> loss` on all examples."""
+
+OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "rmsprop", "bfgs")
+"""The usual ones; any other constructor of optax that takes a learning rate has its name too."""
+
+_NO_ROOT_OF_ZERO = 1e-16
+"""Added below the root of Adam's and RMSprop's second moment: without it the derivative of a step
+whose slope is exactly zero is NaN. Small enough to change no step that matters."""
+
+
+class Solver(eqx.Module):
+    """Which optimiser minimises a phase, for how many steps, on how many examples a step."""
+
+    optimiser: str = eqx.field(static=True, default="adam")
+    steps: int = eqx.field(static=True, default=500)
+    """Steps of a phase; with `until`, at most so many."""
+    batch: int | None = eqx.field(static=True, default=None)
+    """Examples drawn for every step, without replacement; None: all of them."""
+    until: float | None = eqx.field(static=True, default=None)
+    """Stop where no entry of the slope is larger."""
+    newton: int = eqx.field(static=True, default=0)
+    """Steps of Newton's method with the dense Hessian at the end of every phase."""
+
+    def __check_init__(self):
+        least = 0 if self.newton else 1
+        if self.steps < least:
+            raise UsageError(f"--learner.steps {self.steps}: at least {least} is needed")
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"--learner.batch {self.batch}: at least 1 is needed")
+        if self.until is not None and not self.until > 0:
+            raise UsageError(f"--learner.until {self.until}: it must be positive, 1e-6 say")
+        if self.newton < 0:
+            raise UsageError(f"--learner.newton {self.newton}: it must not be negative")
+        if self.batch is not None and (self.until or self.newton or self.optimiser == "bfgs"):
+            raise UsageError(
+                f"--learner.batch {self.batch} gives a noisy slope, which never becomes "
+                "stationary: leave it out with --learner.until, --learner.newton and bfgs"
+            )
+        if self.optimiser != "bfgs":
+            transformation(self.optimiser, 1.0)
+
+    @property
+    def fixed(self) -> bool:
+        """Is a phase a fixed number of optimiser steps and nothing else?"""
+        return self.until is None and self.newton == 0 and self.optimiser != "bfgs"
+
+    def init(self, phi: jax.Array, rate: Any) -> Any:
+        """State of the optimiser at the start of a phase."""
+        if self.optimiser == "bfgs":
+            return ()
+        return transformation(self.optimiser, rate).init(phi)
+
+    def advance(
+        self, phi: jax.Array, state: Any, slope: jax.Array, rate: Any
+    ) -> tuple[jax.Array, Any]:
+        """One step of the optimiser."""
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = transformation(self.optimiser, rate).update(slope, state, phi)
+        steps = jnp.asarray(updates)
+        # A synapse that no example reaches stays where it is. Adam's step has a slope of rate /
+        # epsilon there, by which reverse differentiation would grow at every step, and overflow.
+        steps = jnp.where(slope == 0, jax.lax.stop_gradient(steps), steps)
+        return phi + steps.astype(phi.dtype), state
+
+    def minimise(
+        self, slope: Slope, objective: Objective, phi: jax.Array, rate: Any, *, key: Key
+    ) -> tuple[jax.Array, Any]:
+        """`(phi, optimiser state)` at the end of a phase that starts at `phi` [n].
+
+        Step i draws its examples with `fold_in(key, i)`, so that phases with the same key see the
+        same batches.
+        """
+        if self.optimiser == "bfgs":
+            phi, state = _bfgs(objective, phi, self.steps, self.until or 1e-6), ()
+        elif self.until is None:
+            phi, state = self._scan(slope, phi, rate, key)
+        else:
+            phi, state = self._while(slope, phi, rate, self.until, key)
+        if self.newton:
+            phi = jax.lax.fori_loop(0, self.newton, partial(_newton_step, objective), phi)
+        return phi, state
+
+    def _scan(self, slope: Slope, phi: jax.Array, rate: Any, key: Key) -> tuple[jax.Array, Any]:
+        def step(carry: Any, index: jax.Array) -> tuple[Any, None]:
+            phi, state = carry
+            own = slope(phi, jr.fold_in(key, index))
+            return self.advance(phi, state, own, rate), None
+
+        start = phi, self.init(phi, rate)
+        if self.steps == 0:
+            return start
+        return jax.lax.scan(step, start, jnp.arange(self.steps))[0]
+
+    def _while(
+        self, slope: Slope, phi: jax.Array, rate: Any, until: float, key: Key
+    ) -> tuple[jax.Array, Any]:
+        def unsettled(carry: tuple[Any, ...]) -> jax.Array:
+            _, _, own, index = carry
+            return (jnp.abs(own).max() > until) & (index < self.steps)
+
+        def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            phi, state, own, index = carry
+            phi, state = self.advance(phi, state, own, rate)
+            return phi, state, slope(phi, jr.fold_in(key, index + 1)), index + 1
+
+        zero = jnp.zeros((), jnp.int32)
+        start = phi, self.init(phi, rate), slope(phi, jr.fold_in(key, 0)), zero
+        return jax.lax.while_loop(unsettled, step, start)[:2]
+
+
+def transformation(name: str, rate: Any) -> optax.GradientTransformation:
+    """The optimiser of a name with a learning rate, which may be traced.
+
+    Raises `UsageError` for a name that neither this library nor optax knows.
+    """
+    if name in ("momentum", "nesterov"):
+        return optax.sgd(rate, momentum=0.9, nesterov=name == "nesterov")
+    make = getattr(optax, name, None)
+    parameters = inspect.signature(make).parameters if inspect.isfunction(make) else {}
+    if make is None or next(iter(parameters), None) != "learning_rate":
+        raise unknown("optimiser", name, OPTIMISERS)
+    root = {"eps_root": _NO_ROOT_OF_ZERO} if "eps_root" in parameters else {}
+    return make(rate, **root)
+
+
+class Batch(NamedTuple):
+    """Examples of a phase."""
+
+    x: jax.Array
+    """[n, *input], as the learner perceives them."""
+    y: jax.Array
+    """[n, outputs]"""
+
+
+def draw(batch: Batch, number: int | None, *, key: Key) -> Batch:
+    """`number` of the examples, without replacement; all of them where there are no more."""
+    total = batch.x.shape[0]
+    if number is None or number >= total:
+        return batch
+    index = jr.choice(key, total, (number,), replace=False)
+    return Batch(batch.x[index], batch.y[index])
+
+
+def _newton_step(objective: Objective, _: Any, phi: jax.Array) -> jax.Array:
+    slope, product = jax.linearize(jax.grad(objective), phi)
+    hessian = jax.vmap(product)(jnp.eye(phi.size, dtype=phi.dtype))
+    return phi - jnp.linalg.solve(hessian, slope)
+
+
+def _bfgs(objective: Objective, phi: jax.Array, steps: int, until: float) -> jax.Array:
+    import optimistix
+
+    solver = optimistix.BFGS(rtol=until, atol=until)
+    with jax.numpy_dtype_promotion("standard"):
+        found = optimistix.minimise(
+            lambda own, _: objective(own), solver, phi, max_steps=steps, throw=False
+        )
+    return found.value

@@ -1,0 +1,123 @@
+"""Implicit differentiation: exact on the quadratic, and what its truncations are."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from settling import Quadratic, relative, with_solver
+from toy_lifetimes import compiled, flat
+
+from metaplastic._errors import UsageError
+from metaplastic.meta import implicit
+from metaplastic.meta.contrastive import Contrastive
+from metaplastic.meta.implicit import Implicit
+
+KEY = jr.key(2)
+
+
+@pytest.fixture(scope="module")
+def quadratic():
+    with jax.enable_x64(True):
+        yield Quadratic()
+
+
+def run(quadratic, estimator, learner=None):
+    learner = quadratic.learner if learner is None else learner
+    gradient, aux = compiled(estimator)(learner, quadratic.episodes, key=KEY)
+    return gradient, {name: float(own[0]) for name, own in aux.quality.items()}
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [(("exact",), 1e-13), (("cg", 25), 1e-10), (("neumann", 400, 0.3), 1e-12)],
+)
+def test_solved_wholly_they_are_exact(x64, quadratic, options, tolerance):
+    gradient, quality = run(quadratic, Implicit(*options))
+    assert quadratic.error(gradient) < tolerance
+    assert max(quality.values()) < 1e-9
+    assert Implicit(*options).advice(quality) is None
+
+
+def test_truncations_by_hand(x64, quadratic):
+    """`neumann`: a sum_k (I - a H)^k g; `t1t2`: a g; `damping`: (H + d)^-1 g."""
+    a, _, b, other = quadratic.landscape()
+    strength, minimum = np.asarray(quadratic.strength), np.asarray(quadratic.minimum)
+    hessian, g = a + np.diag(strength), b @ (minimum - other)
+    scale, terms = 0.1, 7
+    power, total = g, np.zeros_like(g)
+    for _ in range(terms):
+        total, power = total + power, power - scale * hessian @ power
+    solutions = {
+        Implicit("neumann", terms, scale): scale * total,
+        Implicit("t1t2", scale=scale): scale * g,
+        Implicit("exact", damping=0.5): np.linalg.solve(hessian + 0.5 * np.eye(len(g)), g),
+    }
+    for estimator, v in solutions.items():
+        gradient, quality = run(quadratic, estimator)
+        np.testing.assert_allclose(flat(gradient.consolidated), strength * v, rtol=1e-10)
+        away = minimum - np.asarray(flat(quadratic.omega))
+        np.testing.assert_allclose(flat(gradient.strength), -away * v, rtol=1e-9, atol=1e-12)
+        left = hessian @ v + estimator.damping * v - g
+        expected = np.linalg.norm(left) / np.linalg.norm(g)
+        assert quality["linear_residual"] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("terms", [1, 50])
+def test_nudged_steps_of_descent_are_terms_of_the_neumann_series(x64, quadratic, terms):
+    """From the minimum, with beta -> 0 (Scellier & Bengio 2019 for networks that settle)."""
+    rate = 0.1
+    omega = quadratic.minimum[:, None]
+    start = jax.tree.map(lambda leaf: omega, quadratic.learner.consolidated)
+
+    class FromMinimum(type(quadratic.learner)):
+        def start(self, *, key):
+            return jax.lax.stop_gradient(start)
+
+    own = quadratic.learner
+    names = type(own).__dataclass_fields__
+    learner = FromMinimum(**{name: getattr(own, name) for name in names})
+    learner = with_solver(learner, "sgd", 1, rate=1e-12)
+    contrastive = Contrastive(beta=1e-4, steps=terms, rate=rate, measure=False)
+    a = run(quadratic, contrastive, learner)[0]
+    b = run(quadratic, Implicit("neumann", terms, rate), learner)[0]
+    assert relative(a, b) < 1e-6
+    if terms == 1:
+        c = run(quadratic, Implicit("t1t2", scale=rate), learner)[0]
+        assert relative(b, c) < 1e-14
+
+
+def test_advice_on_a_free_phase_that_has_not_settled(x64, quadratic):
+    learner = with_solver(quadratic.learner, "sgd", 1, rate=1e-3)
+    quality = run(quadratic, Implicit("t1t2"), learner)[1]
+    assert "far from stationary" in Implicit("t1t2").advice(quality)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"steps": 0}, "--estimator.steps 0: at least 1"),
+        ({"scale": 0.0}, "--estimator.scale 0.0: it must be positive"),
+        ({"damping": -1.0}, "--estimator.damping -1.0: it must not be negative"),
+    ],
+)
+def test_impossible_options(options, told):
+    with pytest.raises(UsageError, match=told):
+        Implicit(**options)
+
+
+def test_a_hessian_too_large_to_write_out(quadratic, monkeypatch):
+    monkeypatch.setattr(implicit, "_DENSE_UP_TO", 10)
+    with pytest.raises(UsageError, match="a Hessian of 20 weights, and 10 is as far as that goes"):
+        jax.eval_shape(
+            lambda episodes: Implicit("exact")(quadratic.learner, episodes, key=KEY)[1].loss,
+            quadratic.episodes,
+        )
+
+
+def test_its_loss_is_that_of_the_lifetime(x64, quadratic):
+    from metaplastic.learners.lifetime import live
+
+    aux = compiled(Implicit("t1t2"))(quadratic.learner, quadratic.episodes, key=KEY)[1]
+    verdict = compiled(live)(quadratic.learner, quadratic.episode, key=jr.split(KEY, 1)[0])
+    assert jnp.allclose(aux.loss[0], verdict.loss, rtol=1e-12)

@@ -1,0 +1,120 @@
+"""Meta-gradients of networks against the exact one, by a dense solve where the phase settled."""
+
+import dataclasses
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from settling import Points, at_beta, cosine, first, relative, with_solver
+from toy_lifetimes import compiled
+
+from metaplastic.learners.bilevel import Batch
+from metaplastic.learners.complex_synapse import complex_synapse
+from metaplastic.learners.modulated import modulated
+from metaplastic.learners.online import online
+from metaplastic.learners.solver import Solver
+from metaplastic.learners.weight_decay import WeightDecay, weight_decay
+from metaplastic.meta.contrastive import Contrastive
+from metaplastic.meta.implicit import Implicit
+from metaplastic.meta.unrolled import Unrolled
+from metaplastic.rules.backprop import Backprop
+from metaplastic.tasks.criteria import CLASSIFICATION
+from metaplastic.tasks.sinusoid import Sinusoid
+from metaplastic.train.meta_options import MetaOptions
+from metaplastic.train.meta_trainer import MetaTrainer
+
+KEY = jr.key(3)
+
+
+class Regularised:
+    """Decay strengths of 10-16-3 tanh units, 120 examples to settle on and 120 to be judged by."""
+
+    def __init__(self):
+        task = Points(CLASSIFICATION, inputs=10, number=3, examples=120, noise=1.0)
+        self.learner = weight_decay(
+            task,
+            rule=Backprop(),
+            hidden=(16,),
+            activation="tanh",
+            strength=3e-3,
+            convention="sum",
+            log=False,
+            optimiser="nesterov",
+            rate=0.3,
+            steps=5000,
+            newton=8,
+            key=jr.key(0),
+        )
+        self.episodes = jax.jit(jax.vmap(task.sample))(jr.split(jr.key(1), 1))
+        stream, query = first(self.episodes).stream, first(self.episodes).query
+        self.support, self.query = Batch(stream.x[0], stream.y[0]), Batch(query.x, query.y)
+        start = self.learner.start(key=KEY)
+        self.free = eqx.filter_jit(self.learner.settle)(start, self.support, key=KEY)
+        self.exact = self.gradient(Implicit("exact"), self.settled())
+
+    def settled(self, *options, **named) -> WeightDecay:
+        """The learner whose lifetimes start at the minimum; a solver that stays there."""
+        network = eqx.combine(self.free, self.learner.network)
+        learner = dataclasses.replace(self.learner, build=lambda key: network)
+        if not options and not named:
+            return with_solver(learner, "sgd", 1, rate=1e-9)
+        return with_solver(learner, *options, **named)
+
+    def gradient(self, estimator, learner):
+        return compiled(estimator)(learner, self.episodes, key=KEY)[0]
+
+
+@pytest.fixture(scope="module")
+def regularised():
+    with jax.enable_x64(True):
+        yield Regularised()
+
+
+def test_exact_phases(x64, regularised, optimised):
+    assert sum(leaf.size for leaf in jax.tree.leaves(regularised.free)) == 227
+    learner = regularised.settled("sgd", 0, newton=3)
+
+    def agreement(beta):
+        found = at_beta(beta, contrast=contrast, steps=0)
+        gradient = found(learner, regularised.episodes, key=KEY)[0]
+        return cosine(gradient, regularised.exact), relative(gradient, regularised.exact)
+
+    least = {"one_sided": 0.999, "symmetric": 0.9999}
+    for contrast in least:
+        each = compiled(partial(jax.lax.map, agreement))
+        cosines, errors = each(jnp.array([1e-3, 1e-4]))
+        assert cosines[0] >= least[contrast]
+        order = jnp.log10(errors[0] / errors[1])
+        assert order == pytest.approx(1 if contrast == "one_sided" else 2, abs=0.1)
+
+
+def test_ladder_of_implicit_methods(x64, regularised):
+    learner = regularised.settled()
+    found = {
+        "t1t2": Implicit("t1t2"),
+        "neumann": Implicit("neumann", 50, 1.9),
+        "cg": Implicit("cg", 50),
+    }
+    agree = {
+        name: cosine(regularised.gradient(own, learner), regularised.exact)
+        for name, own in found.items()
+    }
+    assert 0 < agree["t1t2"] < 0.5 < agree["neumann"] < 0.9 and agree["cg"] > 0.9999
+
+
+@pytest.mark.parametrize("terms", [1, 10, 50, 200])
+def test_nudged_steps_of_descent_are_terms_of_the_neumann_series(x64, regularised, terms):
+    rate = 1.0
+    contrastive = Contrastive(
+        beta=1e-4, optimiser="sgd", steps=terms, rate=rate, measure=False
+    )
+    neumann = Implicit("neumann", terms, rate)
+    learner = regularised.settled()
+    a, b = (regularised.gradient(own, learner) for own in (contrastive, neumann))
+    assert relative(a, b) < 1e-5
+    # It is a truncation: few terms are not the gradient.
+    assert terms == 200 or cosine(a, regularised.exact) < 0.95

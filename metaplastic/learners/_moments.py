@@ -24,9 +24,7 @@ class Moment(eqx.Module):
     index: jax.Array
 
 
-def stepper(
-    learner: Any, *, key: Key
-) -> Callable[[Any, Moment], tuple[Any, jax.Array]]:
+def stepper(learner: Any, *, key: Key) -> Callable[[Any, Moment], tuple[Any, jax.Array]]:
     """What a scan over `moments` does at each of them; `key` is that of all steps."""
 
     def step(life: Any, moment: Moment) -> tuple[Any, jax.Array]:

@@ -92,9 +92,7 @@ def _require_constant(
     def probe(model: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
         after = rule.updates(model, state, x, y, key=jax.random.key(0))[1]
         same.append(
-            all(
-                a is b for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True)
-            )
+            all(a is b for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True))
         )
         return after
 

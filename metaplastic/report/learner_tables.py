@@ -7,7 +7,18 @@ from metaplastic.report._learner_series import PARTS
 from metaplastic.report._table import NONE, Table
 
 Row = Mapping[str, Any]
-_RECORDED = ("label", "learner", "rule", "task", "estimator", "best_rate", "test", "diverged")
+_GRADIENT = ("gradient error", "cosine", "ms each", "MB")
+_RECORDED = (
+    "label",
+    "learner",
+    "rule",
+    "task",
+    "estimator",
+    "best_rate",
+    "test",
+    "gradient",
+    "diverged",
+)
 
 
 def learner_table(rows: Sequence[Row], *, title: str | None = None) -> Table:
@@ -30,11 +41,15 @@ def learner_table(rows: Sequence[Row], *, title: str | None = None) -> Table:
         "95 % interval": [_interval(row) for row in rows],
         "seeds": [_of_test(row, "n") for row in rows],
         "before": [_number(row, "before") for row in rows],
+        "gradient error": [_of_gradient(row, "relative_error") for row in rows],
+        "cosine": [_of_gradient(row, "cosine") for row in rows],
+        "ms each": [_of_gradient(row, "milliseconds") for row in rows],
+        "MB": [_of_gradient(row, "megabytes") for row in rows],
         "seconds": [_quantity(row.get("seconds"), 1) for row in rows],
         "lifetimes/s": [_quantity(row.get("lifetimes_per_second"), 0) for row in rows],
         "status": [_status(row) for row in rows],
     }
-    for name in ("before", "seconds", "lifetimes/s", "status"):
+    for name in ("before", *_GRADIENT, "seconds", "lifetimes/s", "status"):
         if not any(own not in ("", NONE) for own in cells[name]):
             del cells[name]
     left = ("learner", "metric", "status")
@@ -61,6 +76,10 @@ def _notes(rows: Sequence[Row]) -> tuple[str, ...]:
     notes = []
     if any(_at_edge(row) for row in rows):
         notes.append("* at the edge of the grid: a better rate may lie beyond it")
+    if any((row.get("gradient") or {}).get("relative_error") is not None for row in rows):
+        notes.append(
+            "gradient error: of the first meta-gradient, against the exact one of its lifetimes"
+        )
     for row in rows:
         if isinstance(row.get("diverged"), str):
             notes.append(f"{row['label']}: {row['diverged']}")
@@ -105,6 +124,12 @@ def _interval(row: Row) -> str:
 
 def _of_test(row: Row, name: str) -> str:
     return str((row.get("test") or {}).get(name, NONE))
+
+
+def _of_gradient(row: Row, name: str) -> str:
+    """Of the first meta-gradient, where it was compared with the exact one."""
+    value = (row.get("gradient") or {}).get(name)
+    return NONE if value is None else f"{value:.3g}"
 
 
 def _rate(row: Row) -> str:

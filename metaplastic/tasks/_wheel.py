@@ -37,9 +37,7 @@ def means(x: Float[Array, "*n 2"], radius: jax.Array | float) -> Float[Array, "*
     return jnp.where(_pays_high(x, radius), jnp.asarray(HIGH, x.dtype), usual)
 
 
-def pay(
-    key: Key, x: Float[Array, "*n 2"], radius: jax.Array | float
-) -> Float[Array, "*n arms"]:
+def pay(key: Key, x: Float[Array, "*n 2"], radius: jax.Array | float) -> Float[Array, "*n arms"]:
     """A reward of every arm, normally distributed around its mean."""
     high = _pays_high(x, radius)
     spread = jnp.where(high, jnp.asarray(HIGH_NOISE, x.dtype), jnp.asarray(NOISE, x.dtype))

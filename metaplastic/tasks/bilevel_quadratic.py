@@ -31,7 +31,7 @@ class BilevelQuadratic(AbstractTask):
     A and B are new in every lifetime, with random eigenvectors and eigenvalues drawn evenly from
     the given ranges; a, b ~ N(0, 1). Written as regressions of `dimension` examples, whose mean
     squared error they are, for a linear network without bias (`--learner.hidden` with nothing
-    after it, `--learner.no-bias`).
+    after it, `--learner.bias False`).
     """
 
     criterion: ClassVar[Criterion] = REGRESSION
@@ -69,9 +69,7 @@ class BilevelQuadratic(AbstractTask):
         stream = Stream(x[None], y[None], None, None)
         return Episode(stream, Query(asked, expected), self.criterion)
 
-    def _regression(
-        self, spectrum: tuple[float, float], key: Key
-    ) -> tuple[jax.Array, jax.Array]:
+    def _regression(self, spectrum: tuple[float, float], key: Key) -> tuple[jax.Array, jax.Array]:
         """Examples whose mean squared error is 1/2 (phi - a)^T A (phi - a)."""
         turn_key, value_key, centre_key = jr.split(key, 3)
         size = self.dimension

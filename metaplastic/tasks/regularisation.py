@@ -138,7 +138,9 @@ class _LoadedRegularisation(Regularisation):
             cut = self.trained
             shown, asked = (self.x[:cut], self.y[:cut]), (self.x[cut:], self.y[cut:])
         (x, y), (x_query, y_query) = self._inputs(*shown), self._inputs(*asked)
-        return Episode(Stream(x[None], y[None], None, None), Query(x_query, y_query), self.criterion)
+        return Episode(
+            Stream(x[None], y[None], None, None), Query(x_query, y_query), self.criterion
+        )
 
     def _inputs(self, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = x.astype(jnp.float32) / self.scale

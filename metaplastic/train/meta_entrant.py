@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from .._errors import DivergedError
+from .._errors import DivergedError, UsageError
 from ..report.records import RunFolder
 from .design import Design, Part, display_name
 from .entrant import part
@@ -114,13 +116,16 @@ def _train(
         )
     except DivergedError as error:
         return {"test": None, "measure": None, "curve": None, "diverged": str(error)}
+    gradient = None
     if final:  # nobody looks at what a grid leaves
+        gradient = _gradient_report(trainer, entrant)
         write_portrait(trainer, outcome.state, entrant.seeds, outcome.test, folder)
     measured = None if entrant.measure is None else entrant.measure(trainer, outcome)
     return {
         "test": test_summary(outcome, trainer),
         "measure": None if measured is None else np.asarray(measured, np.float64).tolist(),
         "curve": _curve(outcome.records),
+        "gradient": gradient,
         "skipped": outcome.records[-1].get("skipped"),
         "warning": outcome.warning,
         "meta_parameters": trainer.parameters,
@@ -128,6 +133,26 @@ def _train(
         "lifetimes_per_second": round(outcome.lifetimes_per_second, 1),
         "diverged": None,
     }
+
+
+def _gradient_report(trainer: MetaTrainer, entrant: MetaEntrant) -> dict[str, Any] | None:
+    """Error, time and memory of the first meta-gradient, where lifetimes settle to a minimum."""
+    from ..analysis.meta_gradients import exact_gradient, gradient_reports, has_exact_gradient
+
+    state = trainer.initial(entrant.seeds[:1])
+    replica = jax.tree.map(lambda leaf: leaf[0], state)
+    learner = trainer.learner(replica)
+    if not has_exact_gradient(learner):
+        return None
+    episodes, key = trainer.episodes(trainer.task, replica, jnp.int32(0))
+    options = {"key": key, "where": trainer.where}
+    try:
+        exact = exact_gradient(learner, episodes, **options)
+    except UsageError:
+        exact = None
+    estimators = {"own": trainer.estimator}
+    report = gradient_reports(estimators, learner, episodes, exact=exact, **options)["own"]
+    return report._asdict()
 
 
 def _curve(records: list[dict[str, Any]]) -> dict[str, Any]:

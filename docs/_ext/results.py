@@ -15,7 +15,7 @@ _FACTS = ("command", "seeds", "device", "time", "note")
 def sections(folder: Path) -> dict[str, str]:
     """Fragments by group: `results/full/a.json` becomes a section of the fragment `full`."""
     groups = {}
-    for group in ("quick", "full", "bench", "meta"):
+    for group in ("quick", "full", "bench", "meta", "gradients"):
         found = [_section(path) for path in sorted((folder / group).glob("*.json"))]
         groups[f"results_{group}"] = "\n\n".join(found) or _NONE
     return groups
@@ -43,6 +43,8 @@ def rows(document: dict[str, Any]) -> str:
     if "paper" in document:
         title = f"{document['paper']}, scale {document['scale']}"
         return tables.reproduction_table(document["rows"], title=title).markdown()
+    if "learners" in document:
+        return meta_gradients(document["learners"])
     if "rules" in document:
         return tables.accuracy_table(document["rules"], title="").markdown()
     if "test_accuracy" in document:
@@ -67,6 +69,21 @@ def _compared(row: dict[str, Any]) -> list[str]:
         f"{ours:.3g} {shown}",
         f"{reference:.3g} {shown}",
     ]
+
+
+def meta_gradients(rows: list[dict[str, Any]]) -> str:
+    """Estimators with the error of their meta-gradient, what it costs, and how phases settled."""
+    names = ("relative_error", "cosine", "norm_ratio", "milliseconds", "megabytes")
+    rows = [row for row in rows if row.get("gradient")]
+    cells = [
+        [
+            f"`{row['label']}`",
+            *("" if row["gradient"][n] is None else f"{row['gradient'][n]:.3g}" for n in names),
+        ]
+        for row in sorted(rows, key=lambda row: row["gradient"]["relative_error"] or 0.0)
+    ]
+    head = ["estimator", "error", "cosine", "norm ratio", "ms", "MB"]
+    return render.table(head, cells)
 
 
 def compositions(rows: list[dict[str, Any]]) -> str:

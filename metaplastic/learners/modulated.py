@@ -81,6 +81,7 @@ def modulated(
     hidden: Sequence[int] | None = None,
     filters: Sequence[int] | None = None,
     activation: ActivationName | None = "tanh",
+    bias: bool | None = True,
     initialiser: InitialiserName | None = None,
     anchor: float = 0.0,
     optimiser: str = "adam",
@@ -100,6 +101,7 @@ def modulated(
         hidden: Widths of the hidden layers; the network's own where it is not given.
         filters: Filters of the convolutions; the network's own where it is not given.
         activation: Activation of the hidden layers.
+        bias: Biases: c of the body, which are slow, and v of the head, which settles.
         initialiser: Distribution of the initial weights.
         anchor: Strength by which phi is drawn to its start, without which the start is not
             learned.
@@ -117,10 +119,12 @@ def modulated(
         "hidden": hidden,
         "filters": filters,
         "activation": activation,
+        "bias": bias,
         "initialiser": initialiser,
     }
     made = network_builder(model, task.input_shape, task.outputs, options)(key)
-    if not isinstance(made, Sequential):
+    plain = AbstractLayer | AbstractFixedNode
+    if not isinstance(made, Sequential) or not all(isinstance(node, plain) for node in made.nodes):
         raise UsageError(
             f"--learner.model {model}: modulation needs one layer after the other: use mlp or conv4"
         )

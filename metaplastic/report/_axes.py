@@ -126,11 +126,11 @@ def percent(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g}%"))
 
 
-def plain_decades(axis: Any) -> None:
+def plain_decades(axis: Any, most: int = 7) -> None:
     """Powers of ten as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    axis.set_major_locator(LogLocator(numticks=7))
+    axis.set_major_locator(LogLocator(numticks=most))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 

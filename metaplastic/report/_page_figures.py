@@ -15,6 +15,7 @@ _CAPTIONS = {
     "learners": "Test of every learner on held-out lifetimes.",
     "meta_learning_curves": "Meta-learning curves.",
     "learner_rates": "What meta-training reached over the grid of learning rates.",
+    "meta_gradients": "Error of every meta-gradient against the exact one, its time and memory.",
     "lifetime": "A held-out lifetime of the seed with the median test, moment by moment.",
     "fast_state": "What changes within that lifetime.",
     "adapted_curves": "Held-out curves, and the answers before and after a lifetime.",

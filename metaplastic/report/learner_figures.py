@@ -19,6 +19,7 @@ from metaplastic.report._learner_series import (
 )
 from metaplastic.report._looks import INK, MUTED, Look
 from metaplastic.report._style import COLUMN, styled
+from metaplastic.report.gradient_figures import gradient_rows, meta_gradients
 
 Row = Mapping[str, Any]
 _LOG_ABOVE = 10.0
@@ -41,6 +42,8 @@ def comparison_figures(rows: Sequence[Row], reproduced: Sequence[Row] = ()) -> d
         figures["meta_learning_curves"] = meta_learning_curves(series)
     if any(len(row.get("grid") or ()) > 1 for row in rows):
         figures["learner_rates"] = learner_rates(rows)
+    if len(gradient_rows(rows)) > 1:
+        figures["meta_gradients"] = meta_gradients(rows)
     return figures
 
 

@@ -28,6 +28,14 @@ class Diagnosis(NamedTuple):
     unit: str = "moment"
     """What the lifetime is made of: moments, or steps of a solver."""
 
+    @property
+    def remedy(self) -> str:
+        """What to try: smaller steps of what went out of bounds."""
+        phase = self.unit == "step"
+        return (
+            "a smaller --learner.rate or --estimator.rate" if phase else "a smaller --lr, --clip 1"
+        )
+
     def __str__(self) -> str:
         where = "" if self.lifetime is None else f" in lifetime {self.lifetime}"
         when = "" if self.moment is None else f", {self.unit} {self.moment}"
@@ -50,7 +58,7 @@ def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis
             return Diagnosis(lifetime, *found, unit="step" if settles else "moment")
         blamed = trainer.estimator.blame(learner, episode, key=keys[lifetime])
         if blamed is not None:
-            return Diagnosis(lifetime, None, blamed)
+            return Diagnosis(lifetime, None, blamed, unit="step")
     for lifetime in range(count(episodes)):
         one = jax.tree.map(lambda leaf, i=lifetime: leaf[i : i + 1], episodes)
         path = _backward(trainer, learner, one, key)

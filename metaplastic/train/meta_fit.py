@@ -137,10 +137,10 @@ class _Loop:
             if self.checkpoints
             else ""
         )
+        found = diagnose(self.trainer, replica, step)
         raise DivergedError(
             f"{self.name or 'meta-training'} diverged at meta-step {step} (seed "
-            f"{self.seeds[index]}): {diagnose(self.trainer, replica, step)}; try a smaller --lr, "
-            f"--clip 1, or --non-finite skip{kept}"
+            f"{self.seeds[index]}): {found}; try {found.remedy}, or --non-finite skip{kept}"
         )
 
     def _warn(self, metrics: MetaMetrics) -> None:

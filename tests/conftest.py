@@ -1,6 +1,12 @@
-"""Shared set-up: two fake CPU devices, strict promotion, a fresh key for every request."""
+"""Shared set-up: two fake CPU devices, strict promotion, a fresh key for every request, and
+programs that compile quickly and are forgotten before they fill the memory."""
 
+import gc
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import pytest
@@ -11,6 +17,40 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_disable_most_optimizations", True)  # fixtures of modules included
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+QUICK_COMPILER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+"""Half the compile time for networks of a few units. `--slow` compiles as users do."""
+
+MOST_MAPS = 15_000
+"""Linux gives a process 65,530 memory maps, and a compiled program holds several."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the quick compiler, for the workers and all processes that tests start too."""
+    if config.getoption("--slow") or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_COMPILER}".strip()
+    # XLA ends a process at a flag that it does not know, and flags come and go with its releases.
+    probe = [sys.executable, "-c", "import jax; jax.devices('cpu')"]
+    known = subprocess.run(probe, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True)
+    if known.returncode == 0:
+        os.environ["XLA_FLAGS"] = flags
+
+
+def maps() -> int:
+    """The number of memory maps of this process; zero where the system does not say."""
+    table = Path("/proc/self/maps")
+    return table.read_bytes().count(b"\n") if table.exists() else 0
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory() -> Iterator[None]:
+    """Compiled programs would pile up until the system refuses another map: free them."""
+    yield
+    if maps() > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -122,6 +122,11 @@ def with_solver(learner: Any, *options: Any, rate: Any = None, **named: Any) -> 
     return dataclasses.replace(learner, solver=Solver(*options, **named), rate=rate)
 
 
+def fields(learner: Any) -> dict[str, Any]:
+    """What a subclass of the learner's class is made of."""
+    return {own.name: getattr(learner, own.name) for own in dataclasses.fields(learner)}
+
+
 def at_beta(beta: Any, **options: Any) -> Contrastive:
     """`Contrastive` whose beta may be traced: one program for many of them."""
     own = Contrastive(**options)

@@ -34,7 +34,8 @@ class Replay(eqx.Module):
     def taken(self) -> Float[Array, "trials arms"]:
         """1 at the arm of every trial that happened, 0 elsewhere."""
         happened = jnp.arange(self.arm.shape[0]) < self.seen
-        return (happened[:, None] & (self.arm[:, None] == jnp.arange(ARMS))).astype(self.x.dtype)
+        taken = self.arm[:, None] == jnp.arange(ARMS, dtype=self.arm.dtype)
+        return (happened[:, None] & taken).astype(self.x.dtype)
 
     def draw(self, count: int, *, key: Key) -> Batch:
         """`count` trials, with replacement; targets are NaN at the arms not taken."""

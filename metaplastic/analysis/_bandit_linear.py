@@ -142,7 +142,8 @@ class NeuralLinear(AbstractAgent):
                 steps, state = optimiser.update(jax.grad(loss)(network), state)
             return (eqx.apply_updates(network, steps), state), None
 
-        start = network, optimiser.init(network)
+        params: Any = network
+        start = network, optimiser.init(params)
         return jax.lax.scan(step, start, jr.split(key, self.steps))[0][0]
 
 

@@ -71,9 +71,7 @@ def fitted(
     covariance = (vectors / (ridge + jnp.maximum(values, 0))) @ vectors.T
     mean = covariance @ (known.T @ y)
     misfit = (weight * jnp.square(y - z @ mean)).sum() + ridge * mean @ mean
-    return Belief(
-        mean, covariance, before.shape + 0.5 * weight.sum(), before.scale + 0.5 * misfit
-    )
+    return Belief(mean, covariance, before.shape + 0.5 * weight.sum(), before.scale + 0.5 * misfit)
 
 
 def drawn_value(belief: Belief, z: Float[Array, " features"], *, key: Key) -> Scalar:

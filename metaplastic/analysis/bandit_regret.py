@@ -61,7 +61,7 @@ def play(
     """
     env_key, birth_key, learn_key, choice_key = jr.split(key, 4)
     first = min(pulls * ARMS, trials) if agent.learns else 0
-    blocks = -(-(trials - first) // agent.train_every)
+    blocks = max(-(-(trials - first) // agent.train_every), 1)
     x, rewards = _wheel(env_key, radius, trials, first + blocks * agent.train_every)
     forced = jnp.arange(first, dtype=jnp.int32) % ARMS
     paid = jnp.take_along_axis(rewards[:first], forced[:, None], 1)[:, 0]
@@ -76,7 +76,8 @@ def play(
         state, (arm, paid) = _choices(agent, state, x, rewards, keys)
         return (state, replay.filled(x, arm, paid)), arm
 
-    parts = (own[first:].reshape(blocks, -1, *own.shape[1:]) for own in (x, rewards))
+    shape = blocks, agent.train_every
+    parts = (own[first:].reshape(*shape, *own.shape[1:]) for own in (x, rewards))
     (state, _), chosen = jax.lax.scan(block, (state, replay), (*parts, jnp.arange(blocks)))
     arm = jnp.concatenate([forced, chosen.reshape(-1)])[:trials]
     finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(_inexact(state))]
@@ -123,7 +124,7 @@ def _episodes(
     agent: AbstractAgent,
     radii: jax.Array,
     keys: jax.Array,
-    at: np.ndarray,
+    at: np.ndarray | jax.Array,
     trials: int,
     pulls: int,
     each: bool,
@@ -146,9 +147,7 @@ def _episodes(
     return curve.reshape(*shape, -1), sound.reshape(shape)
 
 
-def _wheel(
-    key: Key, radius: jax.Array, trials: int, total: int
-) -> tuple[jax.Array, jax.Array]:
+def _wheel(key: Key, radius: jax.Array, trials: int, total: int) -> tuple[jax.Array, jax.Array]:
     """Contexts [total, 2] and what every arm would pay [total, arms].
 
     Drawn in float32, whatever the agent computes in, and the same for agents whose blocks end at
@@ -157,8 +156,11 @@ def _wheel(
     context_key, pay_key = jr.split(key)
     x = contexts(context_key, trials, dtype=jnp.float32)
     rewards = pay(pay_key, x, radius.astype(jnp.float32))
-    fill = ((0, total - trials), (0, 0))
-    return tuple(jnp.pad(own, fill).astype(radius.dtype) for own in (x, rewards))
+
+    def filled(own: jax.Array) -> jax.Array:
+        return jnp.pad(own, ((0, total - trials), (0, 0))).astype(radius.dtype)
+
+    return filled(x), filled(rewards)
 
 
 def _choices(

@@ -1,17 +1,19 @@
 """Runs a paper's experiments and puts our numbers beside the paper's."""
 
 import dataclasses
+import time
 from typing import Any
 
 import numpy as np
 
 from .. import _registry, data
-from .._errors import DataError, unknown
+from .._errors import DataError, DivergedError, unknown
+from .._json import plain
 from ..report.records import RunFolder
 from ..train.entrant import Entrant, compete, part
-from ..train.fit import Reporter
+from ..train.fit import Reporter, Silent
 from ..train.meta_entrant import MetaEntrant, meta_compete
-from .base import Arm, Experiment, MetaArm, Paper, Scale
+from .base import AnyArm, Arm, Experiment, MetaArm, Paper, Scale, StudyArm
 
 
 def choose(paper: Paper, name: str, experiment: str | None, scale: Scale) -> list[Experiment]:
@@ -44,23 +46,22 @@ def reproduce(
     if not folder.config_path.exists():
         config = {"command": "reproduce", "paper": name, "experiment": experiment, "scale": scale}
         folder.write_config({**config, "seed": seed, "seeds": seeds})
-    rows, comparison, learners = [], [], []
+    rows: list[dict[str, Any]] = []
+    entries: dict[str, list[dict[str, Any]]] = {"comparison": [], "learners": [], "studies": []}
     for own in chosen:
         for arm in own.arms(scale):
             count = seeds or getattr(arm, "seeds", None) or own.seeds[scale]
             numbers = tuple(range(seed, seed + count))
-            row, entry = _run_arm(own, arm, scale, numbers, folder, reporter)
-            rows.append(row)
+            found, entry = _run_arm(own, arm, scale, numbers, folder, reporter)
+            rows += found
             if entry is not None:
-                entries = learners if isinstance(arm, MetaArm) else comparison
-                entries.append({**entry, "experiment": own.name})
+                entries[_KINDS[type(arm)]].append({**entry, "experiment": own.name})
     result = {
         "paper": name,
         "title": paper.title,
         "scale": scale,
         "rows": rows,
-        "comparison": comparison,
-        "learners": learners,
+        **entries,
         "protocols": {own.name: own.protocol for own in chosen},
         "run": str(folder.path),
     }
@@ -85,31 +86,68 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
     )
 
 
+_KINDS = {Arm: "comparison", MetaArm: "learners", StudyArm: "studies"}
+
+
 def _run_arm(
     experiment: Experiment,
-    arm: Arm | MetaArm,
+    arm: AnyArm,
     scale: Scale,
     seeds: tuple[int, ...],
     folder: RunFolder,
     reporter: Reporter | None,
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """`(row of the table, entry of the figures)`."""
-    metric = getattr(arm, "metric", None) or experiment.metric
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """`(rows of the table, entry of the figures)`."""
     row: dict[str, Any] = {
         "experiment": experiment.name,
         "setting": arm.setting,
-        "metric": metric,
+        "metric": getattr(arm, "metric", None) or experiment.metric,
         "ours": None,
         "paper": None if arm.reported is None else dataclasses.asdict(arm.reported),
         "verdict": None,
     }
     own = part(folder, f"{experiment.name}-{arm.setting}")
     try:
+        if isinstance(arm, StudyArm):
+            return _run_study_arm(arm, row, seeds, own, reporter)
         if isinstance(arm, MetaArm):
-            return _run_meta_arm(arm, row, seeds, own, reporter)
-        return _run_rule_arm(arm, row, seeds, experiment.grid_epochs[scale], own, reporter)
+            row, entry = _run_meta_arm(arm, row, seeds, own, reporter)
+        else:
+            epochs = experiment.grid_epochs[scale]
+            row, entry = _run_rule_arm(arm, row, seeds, epochs, own, reporter)
+        return [row], entry
     except DataError as error:
-        return {**row, "verdict": f"not run: {error}"}, None
+        return [{**row, "verdict": f"not run: {error}"}], None
+
+
+def _run_study_arm(
+    arm: StudyArm,
+    row: dict[str, Any],
+    seeds: tuple[int, ...],
+    folder: RunFolder,
+    reporter: Reporter | None,
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    entry = folder.read_result()
+    if entry is None:
+        began = time.monotonic()
+        try:
+            found = arm.study(seeds, folder, reporter or Silent())
+        except DivergedError as error:
+            return [{**row, "verdict": f"diverged: {error}"}], None
+        entry = {
+            "label": arm.setting,
+            "figure": arm.figure,
+            "numbers": {name: np.asarray(own).tolist() for name, own in found.rows.items()},
+            "data": plain(dict(found.data)),
+            "seconds": round(time.monotonic() - began, 3),
+        }
+        folder.write_result(entry)
+    rows = []
+    for name, values in entry["numbers"].items():
+        setting = ", ".join(filter(None, (arm.setting, name)))
+        ours = _ours(np.asarray(values, np.float64), row["metric"])
+        rows.append({**row, "setting": setting, "ours": ours})
+    return rows, entry
 
 
 def _run_rule_arm(

@@ -1,9 +1,14 @@
 """What a paper is to this package: experiments with settings, and the numbers that it reports."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
+from ..report.records import RunFolder
 from ..train.design import Design
+from ..train.fit import Reporter
 from ..train.meta_entrant import Measure
 from ..train.meta_options import MetaOptions
 from ..train.options import TrainOptions
@@ -63,6 +68,39 @@ class MetaArm:
     reported: Reported | None = None
 
 
+class Found(NamedTuple):
+    """What a study came to."""
+
+    rows: Mapping[str, np.ndarray]
+    """One row of the table each: what its name adds to the arm's setting, one number a seed."""
+    data: Mapping[str, Any]
+    """What figures show of it; anything that JSON can hold."""
+
+
+Study = Callable[[tuple[int, ...], RunFolder, Reporter], Found]
+"""`(seeds, folder for what it may want to keep, reporter) -> what was found`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyArm:
+    """Rows of an experiment that trains nothing, or more than one learner."""
+
+    setting: str
+    """Its rows as the table names them, before what each adds."""
+    study: Study
+    figure: str
+    """Which figure its data are for (`metaplastic.report.settling_figures`)."""
+    metric: str | None = None
+    """What its numbers are, where not the experiment's metric."""
+    higher_is_better: bool = False
+    seeds: int | None = None
+    """How many, where not the experiment's number."""
+    reported: None = None
+
+
+AnyArm = Arm | MetaArm | StudyArm
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One table column of a paper, at both scales.
@@ -73,14 +111,14 @@ class Experiment:
     name: str
     title: str
     metric: str = "test accuracy, %"
-    quick: tuple[Arm | MetaArm, ...] = ()
-    full: tuple[Arm | MetaArm, ...] = ()
+    quick: tuple[AnyArm, ...] = ()
+    full: tuple[AnyArm, ...] = ()
     seeds: dict[str, int] = field(default_factory=lambda: {"quick": 3, "full": 10})
     grid_epochs: dict[str, int | None] = field(default_factory=lambda: {"quick": None, "full": 20})
     protocol: str = ""
     """What the paper does that is not in the options, and where ours differs."""
 
-    def arms(self, scale: Scale) -> tuple[Arm | MetaArm, ...]:
+    def arms(self, scale: Scale) -> tuple[AnyArm, ...]:
         """The arms at a scale."""
         return self.quick if scale == "quick" else self.full
 

@@ -71,7 +71,7 @@ class WheelBandit(AbstractTask):
 
 def only_taken(rewards: jax.Array, arm: jax.Array) -> jax.Array:
     """`rewards` [*n, arms] (or [*n, 1]) at the arms that were taken, [*n]; NaN at the others."""
-    taken = arm[..., None] == jnp.arange(ARMS)
+    taken = arm[..., None] == jnp.arange(ARMS, dtype=arm.dtype)
     return jnp.where(taken, rewards, jnp.asarray(jnp.nan, rewards.dtype))
 
 

@@ -138,22 +138,36 @@ def _require(what: str, value: Any, shape: tuple[int, ...], source: str) -> None
 @check(CHECKS, "finite", needs=("samples",))
 def finite(subject: Subject) -> None:
     """An episode holds numbers, and weights that are not all zero."""
-    require_finite(subject.episode, what="the episode's ")
+    require_finite(_known(subject.episode), what="the episode's ")
     weight = subject.episode.stream.weight
     if weight is not None and not float(np.abs(np.asarray(weight, np.float64)).sum()) > 0:
         raise Failed("all weights of the stream are zero, so that no moment counts")
 
 
+def _known(episode: Episode) -> Episode:
+    """The episode with zeros for the targets that its criterion allows to be NaN."""
+    if not isinstance(episode.criterion, Criterion) or not episode.criterion.partial:
+        return episode
+
+    def targets(own: Episode) -> list[Any]:
+        query = None if own.query is None else own.query.y
+        return [own.stream.y, own.stream.target, query]
+
+    known = [None if y is None else jnp.where(jnp.isnan(y), 0, y) for y in targets(episode)]
+    return eqx.tree_at(targets, episode, known, is_leaf=lambda leaf: leaf is None)
+
+
 @check(CHECKS, "same-key", needs=("samples",))
 def same_key(subject: Subject) -> None:
     """The same key gives the same episode, compiled or not; another key another one."""
-    eager = [subject.task.sample(subject.key) for _ in range(2)]
+    eager = [_known(subject.task.sample(subject.key)) for _ in range(2)]
+    own = _known(subject.episode)
     if difference(eager[0], eager[1]) > 0:
         raise Failed(
             "two samples with the same key differ: draw from `key` alone, with jax.random, and "
             "keep nothing in globals or attributes"
         )
-    if difference(eager[0], subject.episode) > _TOLERANCE:
+    if difference(eager[0], own) > _TOLERANCE:
         raise Failed(
             "compiled, the same key gives another episode: something is drawn in Python, once, "
             "when it is traced; use jax.random"
@@ -162,7 +176,7 @@ def same_key(subject: Subject) -> None:
         compute(lambda own, key: own.sample(key), subject.task, jr.fold_in(subject.key, i))
         for i in range(3)
     ]
-    if all(difference(other, subject.episode) == 0 for other in others):
+    if all(difference(_known(other), own) == 0 for other in others):
         raise Failed("every key gives the same episode: draw from `key`")
 
 
@@ -174,7 +188,7 @@ def vmap(subject: Subject) -> None:
     for index in range(2):
         alone = compute(lambda own, key: own.sample(key), subject.task, keys[index])
         mine = jax.tree.map(lambda leaf, i=index: leaf[i], both)
-        if difference(mine, alone) > _TOLERANCE:
+        if difference(_known(mine), _known(alone)) > _TOLERANCE:
             raise Failed("two episodes in one vmapped program differ from each alone")
 
 

@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import optax
 import pytest
 
 from metaplastic._errors import UsageError
 from metaplastic.learners._spiking import Neurons, Synapses, Teaching
 from metaplastic.learners.bilevel import Batch, Solver
 from metaplastic.learners.eprop import eprop
+from metaplastic.learners.lifetime import live
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.tasks.base import Episode, Query, Stream
 from metaplastic.tasks.sinusoid import Sinusoid
@@ -316,3 +318,32 @@ def test_impossible_options(options, told, getkey):
         eprop(Sinusoid(), **options, key=getkey())
     with pytest.raises(UsageError, match="the task's duration"):
         eprop(SpikingSinusoid(duration=1), key=getkey())
+
+
+def adapted(learner, episodes):
+    """Mean squared error of the answers after settling."""
+    lives = jax.vmap(lambda own: live(learner, own, key=jr.key(0)).metric)
+    return lives(episodes).mean()
+
+
+@pytest.mark.slow
+def test_the_contrast_of_lifetimes_by_eprop_meta_learns():
+    learner = eprop(TASK, steps=50, rate=3e-3, activity=1e-5, key=jr.key(0))
+    estimator = Contrastive(beta=3.0, steps=20, rate=3e-3, measure=False)
+    adam = optax.adam(3e-3)
+
+    @eqx.filter_jit
+    def meta_step(learner, state, key):
+        sample_key, key = jr.split(key)
+        episodes = jax.vmap(TASK.sample)(jr.split(sample_key, 8))
+        gradient, _ = estimator(learner, episodes, key=key)
+        changes, state = adam.update(gradient, state)
+        return eqx.apply_updates(learner, changes), state
+
+    judged = eqx.filter_jit(adapted)
+    new = jax.jit(jax.vmap(TASK.sample))(jr.split(jr.key(1), 40))
+    before = float(judged(learner, new))
+    state = adam.init(eqx.filter(learner, eqx.is_inexact_array))
+    for step in range(50):
+        learner, state = meta_step(learner, state, jr.fold_in(jr.key(2), step))
+    assert float(judged(learner, new)) < 0.6 * before

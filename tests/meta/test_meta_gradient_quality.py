@@ -7,25 +7,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 import pytest
 from settling import Points, at_beta, cosine, first, relative, with_solver
 from toy_lifetimes import compiled
 
 from metaplastic.learners.bilevel import Batch
-from metaplastic.learners.complex_synapse import complex_synapse
-from metaplastic.learners.modulated import modulated
-from metaplastic.learners.online import online
-from metaplastic.learners.solver import Solver
 from metaplastic.learners.weight_decay import WeightDecay, weight_decay
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.implicit import Implicit
-from metaplastic.meta.unrolled import Unrolled
 from metaplastic.rules.backprop import Backprop
 from metaplastic.tasks.criteria import CLASSIFICATION
-from metaplastic.tasks.sinusoid import Sinusoid
-from metaplastic.train.meta_options import MetaOptions
-from metaplastic.train.meta_trainer import MetaTrainer
 
 KEY = jr.key(3)
 
@@ -109,9 +100,7 @@ def test_ladder_of_implicit_methods(x64, regularised):
 @pytest.mark.parametrize("terms", [1, 10, 50, 200])
 def test_nudged_steps_of_descent_are_terms_of_the_neumann_series(x64, regularised, terms):
     rate = 1.0
-    contrastive = Contrastive(
-        beta=1e-4, optimiser="sgd", steps=terms, rate=rate, measure=False
-    )
+    contrastive = Contrastive(beta=1e-4, optimiser="sgd", steps=terms, rate=rate, measure=False)
     neumann = Implicit("neumann", terms, rate)
     learner = regularised.settled()
     a, b = (regularised.gradient(own, learner) for own in (contrastive, neumann))

@@ -31,11 +31,11 @@ def test_spikes_of_a_point_follow_the_tuning_curves(getkey):
 
 
 def test_all_points_lie_on_one_curve_of_the_distribution(getkey):
-    task = SpikingSinusoid(duration=40)
-    drawn = jax.jit(jax.vmap(task.sample))(jr.split(getkey(), 120))
+    task = SpikingSinusoid()
+    drawn = jax.jit(jax.vmap(task.sample))(jr.split(getkey(), 100))
     drawn = jax.tree.map(np.asarray, drawn)
     amplitudes, phases, all_x = [], [], []
-    for i in range(120):
+    for i in range(100):
         x = np.concatenate([drawn.stream.x[i, 0], drawn.query.x[i]])
         y = np.concatenate([drawn.stream.y[i, 0], drawn.query.y[i]])[:, 0]
         x = decoded(x)

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .._files import storage_errors
 from . import inventory
 
 _KEPT = 2
+_FULL = re.compile(r"No space left|RESOURCE_EXHAUSTED|Disk quota|File too large")
 
 
 class Checkpoints:
@@ -28,6 +30,7 @@ class Checkpoints:
         self.folder = folder.absolute()
         self._ocp = ocp
         logging.getLogger("asyncio").addFilter(_is_not_of_orbax)
+        _hide_late_callbacks()
         with self._storage():
             self._manager = ocp.CheckpointManager(
                 self.folder,
@@ -83,8 +86,7 @@ class Checkpoints:
         except MetaplasticError:
             raise
         except Exception as error:
-            text = str(error)
-            if re.search(r"No space left|RESOURCE_EXHAUSTED|Disk quota|File too large", text):
+            if _FULL.search(str(error)):
                 raise MetaplasticError(
                     f"disk full while writing a checkpoint to {self.folder}: free some space, "
                     f"then `metaplastic resume {self.run}`"
@@ -96,20 +98,48 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _quiet_orbax() -> Iterator[None]:
-    """Orbax reports every step of a save through `absl.logging`; users need none of it."""
+    """Orbax reports every step of a save through `absl.logging`; users need none of it. Threads
+    of a save that fails report after it too, so that they stay unheard from then on."""
     from absl import logging as absl_logging
 
     level = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.FATAL)
     try:
         yield
+    except BaseException:
+        absl_logging.get_absl_logger().addFilter(_is_not_from_orbax)
+        raise
     finally:
         absl_logging.set_verbosity(level)
 
 
 def _is_not_of_orbax(record: logging.LogRecord) -> bool:
     """Of a save that fails, asyncio would log every piece besides what we say of the whole."""
-    return "orbax" not in record.getMessage()
+    error = record.exc_info[1] if record.exc_info else None
+    return "orbax" not in record.getMessage() and not _FULL.search(str(error))
+
+
+def _hide_late_callbacks() -> None:
+    """Leave out what TensorStore prints where a write ends after Orbax has closed its loop."""
+    shown = sys.unraisablehook
+    if getattr(shown, "hides_late_callbacks", False):
+        return
+
+    def hook(raised: "sys.UnraisableHookArgs") -> None:
+        trace = raised.exc_traceback
+        outermost = trace.tb_frame.f_code.co_name if trace else ""  # called from C++, no one's code
+        late = (
+            outermost == "call_soon_threadsafe" and str(raised.exc_value) == "Event loop is closed"
+        )
+        if not late:
+            shown(raised)
+
+    hook.hides_late_callbacks = True
+    sys.unraisablehook = hook
+
+
+def _is_not_from_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in Path(record.pathname).parts
 
 
 def _names(state: Any) -> list[str]:

@@ -337,7 +337,8 @@ def test_the_contrast_of_lifetimes_by_eprop_meta_learns():
         sample_key, key = jr.split(key)
         episodes = jax.vmap(TASK.sample)(jr.split(sample_key, 8))
         gradient, _ = estimator(learner, episodes, key=key)
-        changes, state = adam.update(gradient, state)
+        with jax.numpy_dtype_promotion("standard"):
+            changes, state = adam.update(gradient, state)
         return eqx.apply_updates(learner, changes), state
 
     judged = eqx.filter_jit(adapted)

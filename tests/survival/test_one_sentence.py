@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from processes import without_times
 
+from metaplastic._errors import MetaplasticError
 from metaplastic.cli.__main__ import main
 from metaplastic.report import records
 from metaplastic.report.records import RunFolder
@@ -362,6 +363,27 @@ def test_full_disk(says, folder, finished_once, monkeypatch, where):
     assert Checkpoints(folder / "run" / "checkpoints", run=folder).latest() is not None
     assert main(["resume", "run", "--quiet"]) == 0
     assert_same_result(folder / "run", finished_once / "run")
+
+
+def test_late_reports_of_a_failed_save_are_not_shown(folder, caplog, monkeypatch):
+    """Orbax's threads may log their own failures after the save has raised."""
+    from absl import logging
+
+    code = compile("def report(): logging.error('too late')", "/lib/orbax/late.py", "exec")
+    orbax = {"logging": logging}
+    exec(code, orbax)
+    monkeypatch.setattr(logging.get_absl_logger(), "filters", [])  # saves of other tests failed too
+    checkpoints = Checkpoints(folder / "checkpoints", run=folder)
+    orbax["report"]()
+    assert [record.getMessage() for record in caplog.records] == ["too late"]
+    caplog.clear()
+    checkpoints._manager.save = full
+    with pytest.raises(MetaplasticError, match="disk full"):
+        checkpoints.save(1, {})
+    orbax["report"]()
+    assert not caplog.records
+    logging.error("of someone else")
+    assert [record.getMessage() for record in caplog.records] == ["of someone else"]
 
 
 def test_really_full_disk(line, folder, finished_once):

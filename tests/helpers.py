@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import pytest
 
 from metaplastic.models import lenet, mlp, pepita_conv, plastic_layers, resnet20, weights
 
@@ -89,3 +90,19 @@ def assert_close(actual: Any, expected: Any, tolerance: float) -> None:
     for (path, a), b in pairs:
         error = float(jnp.abs(a - b).max()) / scale
         assert error <= tolerance, f"{jax.tree_util.keystr(path)}: {error:.2e} > {tolerance:.0e}"
+
+
+def spread(values, keep):
+    """Parameters of which `keep`, spread evenly, are tried always, and the others with `--slow`.
+
+    For variants that share their code with those that are kept.
+    """
+    values = list(values)
+    always = {round(i * (len(values) - 1) / max(keep - 1, 1)) for i in range(keep)}
+    return [
+        pytest.param(
+            *(own if isinstance(own, tuple) else (own,)),
+            marks=[] if index in always else [pytest.mark.slow],
+        )
+        for index, own in enumerate(values)
+    ]

@@ -26,7 +26,11 @@ def test_rule(name):
     assert_conforms(_registry.load("rules", name))
 
 
-_LONG = {"hebbian_readout", "image_patterns", "few_shot"}
+_LONG = {
+    *("hebbian_readout", "weight_decay", "proximal", "modulated", "eprop"),
+    *("image_patterns", "few_shot", "binary_patterns", "sinusoid_sequence", "one_shot"),
+    *("evolution", "spiking_sinusoid", "wheel_bandit"),
+}
 """Members whose programs take long to compile."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from helpers import spread
 
 from metaplastic import _registry, data
 from metaplastic.train import Trainer, TrainOptions, fit
@@ -45,18 +46,21 @@ def frozen_tanh() -> float:
 
 @pytest.mark.parametrize(
     ("rule", "lr", "fields", "bar"),
-    [
-        ("backprop", 0.05, {}, 0.94),
-        ("feedback_alignment", 0.05, {}, 0.92),
-        ("direct_feedback_alignment", 0.05, {}, 0.92),
-        ("sign_symmetry", 0.05, {"mode": "uniform"}, 0.93),
-        ("sign_symmetry", 0.05, {"mode": "batchwise"}, 0.93),
-        ("sign_symmetry", 0.05, {"mode": "fixed"}, 0.93),
-        ("weight_mirror", 0.02, {}, 0.925),
-        ("kolen_pollack", 0.05, {"decay": 1e-3}, 0.92),
-        ("pepita", 0.05, {"feedback_scale": 0.2}, 0.85),
-        ("pepita", 0.05, {"mode": "hebbian"}, 0.82),
-    ],
+    spread(
+        [
+            ("backprop", 0.05, {}, 0.94),
+            ("feedback_alignment", 0.05, {}, 0.92),
+            ("direct_feedback_alignment", 0.05, {}, 0.92),
+            ("sign_symmetry", 0.05, {"mode": "uniform"}, 0.93),
+            ("sign_symmetry", 0.05, {"mode": "batchwise"}, 0.93),
+            ("sign_symmetry", 0.05, {"mode": "fixed"}, 0.93),
+            ("weight_mirror", 0.02, {}, 0.925),
+            ("kolen_pollack", 0.05, {"decay": 1e-3}, 0.92),
+            ("pepita", 0.05, {"feedback_scale": 0.2}, 0.85),
+            ("pepita", 0.05, {"mode": "hebbian"}, 0.82),
+        ],
+        4,
+    ),
 )
 def test_learns(rule, lr, fields, bar, frozen):
     accuracy, angles, _, _ = train(rule, lr, fields)
@@ -75,6 +79,7 @@ def test_pepita_with_the_papers_feedback_scale(frozen):
     assert angles["W~F"] > 95
 
 
+@pytest.mark.slow
 def test_deep_pepita(frozen):
     accuracy, _, _, _ = train("pepita", 0.1, hidden=(32, 32))
     assert accuracy >= 0.86
@@ -86,7 +91,8 @@ def test_drtp_with_tanh(frozen_tanh):
 
 
 @pytest.mark.parametrize(
-    ("rule", "fields"), [("feedback_alignment", {}), ("pepita", {"feedback_scale": 0.2})]
+    ("rule", "fields"),
+    spread([("pepita", {"feedback_scale": 0.2}), ("feedback_alignment", {})], 1),
 )
 def test_hidden_updates_come_to_point_downhill(rule, fields):
     import jax.numpy as jnp
@@ -96,6 +102,7 @@ def test_hidden_updates_come_to_point_downhill(rule, fields):
     assert angle.mean() < 65
 
 
+@pytest.mark.slow
 def test_forward_forward_by_goodness_alone():
     """The read-out has no weights, so the control is the network before it learns: at chance."""
     fields = {"label_slots": "append", "readout": "goodness"}

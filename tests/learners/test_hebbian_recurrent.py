@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from helpers import spread
 from jax.flatten_util import ravel_pytree
 
 from metaplastic._errors import UsageError
@@ -102,7 +103,7 @@ def test_a_lifetime_is_the_equations(options, x64, getkey):
 
 
 @pytest.mark.parametrize(
-    "options", [own for own in VARIANTS if own != {"trace": "clipped"}], ids=_names
+    "options", spread([own for own in VARIANTS if own != {"trace": "clipped"}], 4), ids=_names
 )
 def test_derivatives_are_those_of_finite_differences(options, x64, getkey):
     # A bound that is never reached: finite differences would step across its kink.

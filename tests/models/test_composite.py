@@ -44,7 +44,7 @@ def test_sweep_through_a_plastic_shortcut_is_the_gradient(x64, getkey):
     assert_close(updates, gradient(model, LOSSES["cross_entropy"], x, y, key=key), 1e-12)
 
 
-@pytest.mark.parametrize("kind", ["lenet", "resnet20"])
+@pytest.mark.parametrize("kind", ["lenet", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_sweep_of_a_deep_network_is_the_gradient(kind, x64, getkey):
     model, x, y = deep_network(kind, key=getkey())
     key = getkey()

@@ -1,13 +1,13 @@
 import jax
 import jax.random as jr
 import pytest
-from helpers import assert_close, to_float64
+from helpers import assert_close, spread, to_float64
 from rewired import linear
 
 from metaplastic.models import Conv
 
 
-@pytest.mark.parametrize("stride, padding", [(1, 0), (1, 1), (2, 1), (2, 0)])
+@pytest.mark.parametrize("stride, padding", spread([(1, 0), (1, 1), (2, 0), (2, 1)], 2))
 def test_operations_are_those_of_a_convolution(stride, padding, x64, getkey):
     options = {"stride": stride, "padding": padding}
     layer = to_float64(Conv(2, 3, 3, bias=True, initialiser="fan_in", **options, key=getkey()))

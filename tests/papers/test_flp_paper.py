@@ -79,6 +79,7 @@ def blank_images(data, *, split, test_classes, side):
     return own, own
 
 
+@pytest.mark.slow
 def test_every_arm_can_be_meta_trained(monkeypatch):
     """Each finds its parts, its groups and what it freezes; both scales."""
     monkeypatch.setattr("metaplastic.tasks.few_shot.load_classes", blank_images)

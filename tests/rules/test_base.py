@@ -3,7 +3,7 @@ import inspect
 import jax
 import jax.numpy as jnp
 import pytest
-from helpers import assert_close, batch, forward_weights, gradient, network, update
+from helpers import assert_close, batch, forward_weights, gradient, network, spread, update
 
 from metaplastic._errors import UsageError
 from metaplastic.losses import LOSSES
@@ -46,7 +46,7 @@ DENSE = [("dense", name) for name in RULES]
 CONV = [("conv", name) for name in RULES if not name.startswith(("uniform", "sign", "shared"))]
 
 
-@pytest.mark.parametrize("kind, name", DENSE + CONV)
+@pytest.mark.parametrize("kind, name", spread(DENSE + CONV, 10))
 def test_batch_is_the_mean_of_its_examples(kind, name, x64, getkey):
     rule = RULES[name]
     assert rule.properties.batch_linear

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from helpers import assert_close, batch, network, to_float64, trace, update
+from helpers import assert_close, batch, network, spread, to_float64, trace, update
 
 from metaplastic._errors import UsageError
 from metaplastic.learners.lifetime import live
@@ -86,10 +86,9 @@ def loops(model, state, x, y, *, oja, error, linear, clamp):
     return found
 
 
-@pytest.mark.parametrize("clamp", [True, False])
-@pytest.mark.parametrize("linear", [True, False])
-@pytest.mark.parametrize("error", [True, False])
-@pytest.mark.parametrize("oja", [True, False])
+@pytest.mark.parametrize(
+    ("oja", "error", "linear", "clamp"), spread(itertools.product([True, False], repeat=4), 6)
+)
 def test_update_of_every_synapse(oja, error, linear, clamp, x64, getkey):
     rule = FLP(
         update="oja" if oja else "hebb",

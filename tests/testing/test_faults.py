@@ -2,6 +2,7 @@
 
 import pytest
 from example import changed
+from helpers import spread
 
 from metaplastic.testing import check_rule
 
@@ -152,7 +153,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", spread(FAULTS, 7))
 def test_fault_of_a_step(tmp_path, fault):
     changes, check, part = FAULTS[fault]
     found = failures(changed(tmp_path, *changes), only=[check])

@@ -4,7 +4,6 @@ Riquelme, Tucker & Snoek (2018), "Deep Bayesian bandits showdown", section 3; th
 are those that Zucchet et al. (2022), "A contrastive rule for meta-learning", publish for the wheel.
 """
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,6 +13,7 @@ import jax.random as jr
 import optax
 from jaxtyping import Array, Float
 
+from .._errors import UsageError
 from .._types import Key
 from ..models import AbstractNetwork, mlp, plastic_layers
 from ..tasks._wheel import ARMS
@@ -87,7 +87,7 @@ class NeuralLinear(AbstractAgent):
     anew to its features; in between they take in every trial.
     """
 
-    hidden: Sequence[int] = eqx.field(static=True, default=(100, 100))
+    hidden: tuple[int, ...] = eqx.field(static=True, default=(100, 100))
     steps: int = eqx.field(static=True, default=50)
     batch: int = eqx.field(static=True, default=512)
     rate: float = eqx.field(static=True, default=0.01)
@@ -98,6 +98,13 @@ class NeuralLinear(AbstractAgent):
     shape: float = eqx.field(static=True, default=12.0)
     scale: float = eqx.field(static=True, default=30.0)
     train_every: int = eqx.field(static=True, default=20)
+
+    def __check_init__(self):
+        if not self.hidden or min(*self.hidden, self.steps, self.batch) < 1:
+            raise UsageError(
+                f"NeuralLinear with hidden {self.hidden}, steps {self.steps}, batch {self.batch}: "
+                "each must be at least 1, and there must be a hidden layer"
+            )
 
     def _prior(self) -> Belief:
         return prior(self.hidden[-1], ridge=self.ridge, shape=self.shape, scale=self.scale)

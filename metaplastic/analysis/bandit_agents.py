@@ -100,6 +100,11 @@ class Greedy(AbstractAgent):
 
     def __check_init__(self):
         check_epsilon(self.epsilon)
+        if not self.learner.criterion.partial:
+            raise UsageError(
+                "on-line, only the reward of the arm that was taken is known, and this learner "
+                "takes all outputs for known: build it for the task wheel_bandit"
+            )
         if not self.solver.fixed or self.solver.batch is None:
             raise UsageError(
                 "on-line learning takes a fixed number of steps on batches of what was seen: give "

@@ -39,7 +39,7 @@ class Regret(NamedTuple):
     """Expected regret of the uniform policy a trial, [radii]."""
 
 
-class Episode(NamedTuple):
+class Played(NamedTuple):
     """One agent's life on one wheel."""
 
     regret: jax.Array
@@ -52,7 +52,7 @@ class Episode(NamedTuple):
 
 def play(
     agent: AbstractAgent, radius: jax.Array, *, trials: int, pulls: int = 2, key: Key
-) -> Episode:
+) -> Played:
     """`trials` choices on the wheel of that radius; pure.
 
     An agent that learns is given every arm `pulls` times in turn, then learns before every block of
@@ -81,7 +81,7 @@ def play(
     (state, _), chosen = jax.lax.scan(block, (state, replay), (*parts, jnp.arange(blocks)))
     arm = jnp.concatenate([forced, chosen.reshape(-1)])[:trials]
     finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(_inexact(state))]
-    return Episode(regret(x[:trials], arm, radius), arm, jnp.stack([*finite, True]).all())
+    return Played(regret(x[:trials], arm, radius), arm, jnp.stack([*finite, True]).all())
 
 
 def bandit_regret(
@@ -102,7 +102,7 @@ def bandit_regret(
     Raises `UsageError` for impossible numbers, `DivergedError` where an agent's state ends up not
     finite.
     """
-    _check(radii, seeds, trials, pulls, points)
+    _check(agent, radii, seeds, trials, pulls, points)
     at = np.unique(np.linspace(0, trials, min(points, trials) + 1).round().astype(int)[1:])
     with jax.enable_x64(True) if agent.precise else contextlib.nullcontext():
         keys = jnp.stack([jr.key(seed) for seed in seeds])
@@ -192,16 +192,22 @@ def _inexact(state: AgentState) -> Any:
 
 
 def _check(
-    radii: Sequence[float], seeds: Sequence[int], trials: int, pulls: int, points: int
+    agent: AbstractAgent,
+    radii: Sequence[float],
+    seeds: Sequence[int],
+    trials: int,
+    pulls: int,
+    points: int,
 ) -> None:
-    for name, value, least in (
-        ("trials", trials, 1),
-        ("pulls", pulls, 1),
-        ("points", points, 1),
-        ("number of seeds", len(seeds), 1),
-        ("number of radii", len(radii), 1),
+    for name, value in (
+        ("trials", trials),
+        ("pulls", pulls),
+        ("points", points),
+        ("number of seeds", len(seeds)),
+        ("number of radii", len(radii)),
+        ("train_every", agent.train_every),
     ):
-        if value < least:
-            raise UsageError(f"{name} {value}: at least {least} is needed")
+        if value < 1:
+            raise UsageError(f"{name} {value}: at least 1 is needed")
     for radius in radii:
         check_radius(radius, "radius")

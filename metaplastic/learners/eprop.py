@@ -221,7 +221,7 @@ def eprop(
         neurons=Neurons(membrane, readout, threshold, surrogate, damping),
         solver=Solver(optimiser, steps, batch),
         rate=rate,
-        criterion=task.criterion,
+        criterion=task.criterion.whole("eprop"),
         strength=strength,
         slope=slope,
         nudge=nudge,

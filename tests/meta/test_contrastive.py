@@ -186,7 +186,12 @@ def test_advice(x64, quadratic, estimate, hasty):
     said = told("one_sided", hasty, 1e-3, "one_sided", 20)
     assert "far from stationary" in said and "--estimator.contrast symmetric" in said
     said = told("symmetric", hasty, 1e-6, "symmetric", 20)
-    assert "both nudged phases go on settling the same way" in said
+    assert "both nudged phases go on settling" in said or "end with a slope" in said
+    unsettled = {"climbs": 0.0, "free_stationarity": 0.6, "nudged_stationarity": 0.5}
+    said = Contrastive().advice({**unsettled, "opposition": 0.9})
+    assert "both nudged phases go on settling the same way (cosine 0.90)" in said
+    unsettled = {"climbs": 0.0, "free_stationarity": 0.6, "nudged_stationarity": 3.0}
+    assert "end with a slope 3 times that of the nudge" in Contrastive().advice(unsettled)
     assert Contrastive().advice({}) is None
 
 

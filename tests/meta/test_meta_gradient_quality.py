@@ -7,16 +7,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import pytest
-from settling import Points, at_beta, cosine, first, relative, with_solver
+from settling import Points, at_beta, cosine, fields, first, relative, with_solver
 from toy_lifetimes import compiled
 
 from metaplastic.learners.bilevel import Batch
+from metaplastic.learners.complex_synapse import complex_synapse
 from metaplastic.learners.weight_decay import WeightDecay, weight_decay
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.implicit import Implicit
 from metaplastic.rules.backprop import Backprop
 from metaplastic.tasks.criteria import CLASSIFICATION
+from metaplastic.tasks.sinusoid import Sinusoid
+from metaplastic.train.meta_options import MetaOptions
+from metaplastic.train.meta_trainer import MetaTrainer
+
+pytestmark = pytest.mark.slow
 
 KEY = jr.key(3)
 
@@ -65,7 +72,7 @@ def regularised():
         yield Regularised()
 
 
-def test_exact_phases(x64, regularised, optimised):
+def test_exact_phases(x64, regularised):
     assert sum(leaf.size for leaf in jax.tree.leaves(regularised.free)) == 227
     learner = regularised.settled("sgd", 0, newton=3)
 
@@ -107,3 +114,110 @@ def test_nudged_steps_of_descent_are_terms_of_the_neumann_series(x64, regularise
     assert relative(a, b) < 1e-5
     # It is a truncation: few terms are not the gradient.
     assert terms == 200 or cosine(a, regularised.exact) < 0.95
+
+
+class NoNegativeNudge(WeightDecay):
+    """The defect of leaving the evaluation loss out where beta is negative."""
+
+    def augmented_slope(self, fast, support, query=None, beta=0.0, *, key):
+        return super().augmented_slope(fast, support, query, jnp.maximum(beta, 0.0), key=key)
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.001])
+def test_opposite_nudges_move_opposite_ways(x64, regularised, beta):
+    estimator = Contrastive(beta=beta, optimiser="nesterov", steps=100, rate=0.1)
+
+    def opposition(learner):
+        aux = compiled(estimator)(learner, regularised.episodes, key=KEY)[1]
+        return aux.quality["opposition"][0]
+
+    learner = regularised.settled()
+    assert opposition(learner) < -0.95
+    assert opposition(NoNegativeNudge(**fields(learner))) > -0.95
+    # Where the free phase has not settled, both go on with it.
+    early = with_solver(regularised.learner, "nesterov", 300, rate=0.1)
+    assert opposition(early) > 0.5
+
+
+def test_common_batches_cancel_most_of_their_noise(x64, regularised):
+    """Batches of 30 of the 120 examples, from where such batches take the weights."""
+    learner = regularised.settled("nesterov", 1000, batch=30, rate=0.02)
+
+    def agreement(independent):
+        estimator = Contrastive(beta=0.01, steps=300, independent=independent, measure=False)
+
+        def one(key):
+            gradient = estimator(learner, regularised.episodes, key=key)[0]
+            return cosine(gradient, regularised.exact)
+
+        return jax.jit(jax.vmap(one))(jr.split(KEY, 10)).mean()
+
+    common, independent = agreement(False), agreement(True)
+    assert common > independent + 0.1, (common, independent)
+
+
+def sinusoid_gradients(estimators):
+    """Of each of 8 curves, [8, ...]: omega of 1-20-20-1 units, drawn to with strength 1."""
+    task = Sinusoid()
+    learner = complex_synapse(
+        task,
+        rule=Backprop(),
+        hidden=(20, 20),
+        activation="tanh",
+        strength=1.0,
+        optimiser="nesterov",
+        rate=3e-3,
+        steps=500,
+        key=jr.key(0),
+    )
+    episodes = jax.jit(jax.vmap(task.sample))(jr.split(jr.key(1), 8))
+    found = {}
+    for name, estimator in estimators.items():
+
+        def one(episode, estimator=estimator):
+            alone = jax.tree.map(lambda leaf: leaf[None], episode)
+            return estimator(learner, alone, key=KEY)[0]
+
+        found[name] = eqx.filter_jit(jax.vmap(one))(episodes)
+    return found
+
+
+def test_few_points_of_a_curve(x64):
+    found = sinusoid_gradients(
+        {
+            "exact": Implicit("exact"),
+            "symmetric": Contrastive(beta=0.01, steps=250),
+            "one_sided": Contrastive(beta=0.01, steps=250, contrast="one_sided"),
+            "t1t2": Implicit("t1t2"),
+        }
+    )
+    assert sum(leaf.size for leaf in jax.tree.leaves(found["exact"])) == 8 * 481
+    exact = found.pop("exact")
+    median = {name: float(np.median(jax.vmap(cosine)(own, exact))) for name, own in found.items()}
+    assert median["symmetric"] >= 0.99
+    assert median["symmetric"] > median["one_sided"] > median["t1t2"] > 0
+
+
+def test_meta_learning_lowers_the_loss_of_new_curves():
+    """Of 1-40-40-1 units, drawn to omega strongly enough that the phases settle."""
+    task = Sinusoid()
+
+    def build(key):
+        return complex_synapse(
+            task,
+            rule=Backprop(),
+            hidden=(40, 40),
+            activation="tanh",
+            strength=1.0,
+            optimiser="nesterov",
+            rate=3e-3,
+            steps=500,
+            key=key,
+        )
+
+    options = MetaOptions(steps=80, meta_batch=25, lr=5e-3)
+    own = MetaTrainer(build, task, Contrastive(beta=0.1, steps=250, measure=False), options)
+    state = own.initial([0])
+    before = own.test(state, 200).loss.mean()
+    after = own.test(own.chunk(state, 0, length=80)[0], 200).loss.mean()
+    assert after < 0.9 * before, (before, after)

@@ -249,6 +249,13 @@ class Contrastive(AbstractMetaGradient):
                 "--estimator.contrast symmetric, more --learner.steps, or a larger "
                 "--learner.strength"
             )
+        if quality["nudged_stationarity"] > 1.0:
+            return (
+                "the nudged phases end with a slope "
+                f"{quality['nudged_stationarity']:.2g} times that of the nudge, so that what they "
+                "differ by is mostly how they got there: use a smaller --estimator.rate, more "
+                "--estimator.steps, or a larger --estimator.beta"
+            )
         together = quality.get("opposition", -1.0)
         if together > 0.5:
             return (

@@ -145,8 +145,11 @@ def _run_study_arm(
     rows = []
     for name, values in entry["numbers"].items():
         setting = ", ".join(filter(None, (arm.setting, name)))
-        ours = _ours(np.asarray(values, np.float64), row["metric"])
-        rows.append({**row, "setting": setting, "ours": ours})
+        own, found = np.asarray(values, np.float64), {"setting": setting}
+        if np.isfinite(own).all():
+            rows.append({**row, **found, "ours": _ours(own, row["metric"])})
+        else:
+            rows.append({**row, **found, "verdict": "diverged"})
     return rows, entry
 
 

@@ -42,11 +42,12 @@ def tables_of(result: Row) -> list[Table]:
 
 def figures_of(run: Run) -> dict[tuple[str, str], Any]:
     """The figures of the learners of a comparison or a reproduction, by name and of what."""
-    return {
+    drawn = {
         (name, ", ".join(filter(None, (experiment, label)))): figure
         for experiment, (rows, reproduced) in _learner_runs.by_experiment(run.result or {}).items()
         for (name, label), figure in _learner_runs.rows_figures(run.path, rows, reproduced).items()
     }
+    return drawn | _learner_runs.studies_figures(run.result or {})
 
 
 def _titled(table: Table, name: str) -> Table:

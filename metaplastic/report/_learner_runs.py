@@ -11,6 +11,11 @@ from metaplastic.report.lifetime_figures import lifetime_figures
 from metaplastic.report.map_figures import map_figures
 from metaplastic.report.portrait import Portrait, read_portrait
 from metaplastic.report.records import RunFolder
+from metaplastic.report.settling_figures import (
+    strength_figures,
+    study_figures,
+    wall_time_figures,
+)
 
 Row = Mapping[str, Any]
 OF_SEVERAL = ("tasks_seen", "retention")
@@ -31,7 +36,7 @@ def run_figures(folder: RunFolder) -> dict[str, Any]:
 
 def portrait_figures(portrait: Portrait, label: str) -> dict[str, Any]:
     """The figures of one portrait, by name."""
-    figures = lifetime_figures(portrait) | map_figures(portrait)
+    figures = lifetime_figures(portrait) | map_figures(portrait) | strength_figures(portrait)
     return figures | change_figures([(label, portrait)])
 
 
@@ -62,6 +67,18 @@ def by_experiment(result: Row) -> dict[str, tuple[list[Row], list[Row]]]:
     return found
 
 
+def studies_figures(result: Row) -> dict[tuple[str, str], Any]:
+    """The figures of a reproduction's studies, by name and experiment."""
+    found: dict[str, list[Row]] = {}
+    for entry in result.get("studies") or ():
+        found.setdefault(str(entry["experiment"]), []).append(entry)
+    return {
+        (name, experiment): figure
+        for experiment, entries in found.items()
+        for name, figure in study_figures(entries).items()
+    }
+
+
 def rows_figures(
     run: Path, rows: Sequence[Row], reproduced: Sequence[Row] = ()
 ) -> dict[tuple[str, str], Any]:
@@ -70,14 +87,14 @@ def rows_figures(
     By name and by the learner that they are of, which is empty for those of all. `reproduced`: the
     experiment's rows in the reproduction's table.
     """
-    shared = learner_figures.comparison_figures(rows, reproduced)
+    shared = learner_figures.comparison_figures(rows, reproduced) | wall_time_figures(rows)
     portraits = _portraits(run, rows)
     shared |= {k: v for k, v in change_figures(portraits).items() if k in OF_SEVERAL}
     figures = {(name, ""): figure for name, figure in shared.items()}
     if len(portraits) > _MOST_PORTRAITS:
         return figures
     for label, own in portraits:
-        drawn = lifetime_figures(own) | map_figures(own)
+        drawn = lifetime_figures(own) | map_figures(own) | strength_figures(own)
         figures |= {(name, label): figure for name, figure in drawn.items()}
     return figures
 

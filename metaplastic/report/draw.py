@@ -31,6 +31,8 @@ def draw(folder: RunFolder) -> list[Path]:
         drawn += draw_comparison(rows, folder.figures / name, classes=rows[0]["classes"])
     for name, (rows, reproduced) in _learner_runs.by_experiment(result).items():
         drawn += _draw_learners(folder, rows, reproduced, folder.figures / name)
+    for (name, experiment), figure in _learner_runs.studies_figures(result).items():
+        drawn += _style.write({name: figure}, folder.figures / experiment)
     return drawn
 
 

@@ -229,7 +229,9 @@ def _plus_minus(number: Row | None, name: str) -> str:
         return NONE
     std = number.get("std")
     several = number.get("n", 2) > 1
-    return f"{number[name]:.2f}" + (f" ± {std:.2f}" if std is not None and several else "")
+    digits = ".2f" if number[name] == 0 or abs(number[name]) >= 0.05 else ".2g"
+    spread = f" ± {std:{digits}}" if std is not None and several else ""
+    return f"{number[name]:{digits}}{spread}"
 
 
 def _mean(row: Row) -> float:

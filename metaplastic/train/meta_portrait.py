@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
@@ -21,8 +22,10 @@ from .._types import Key
 from ..analysis.adapted_curves import adapted_curves
 from ..analysis.lifetimes import class_groups, interference, update_alignment
 from ..analysis.one_lifetime import compiled_once, fast_numbers, one_lifetime
+from ..learners._strengths import strength_tree
+from ..learners._synaptic import AbstractSynapticLearner
 from ..learners.online import OnlineLearner
-from ..learners.paths import paths
+from ..learners.paths import path_name, paths
 from ..report.portrait import FILE
 from ..report.records import RunFolder
 from ..tasks.base import AbstractTask
@@ -59,7 +62,8 @@ def write_portrait(
 def portrait(
     trainer: MetaTrainer, state: MetaReplica, seeds: Sequence[int], test: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Arrays by `section/name`: `lifetime`, `curves`, `alignment`, `interference`, `start`, `end`.
+    """Arrays by `section/name`: `lifetime`, `curves`, `alignment`, `interference`, `start`, `end`,
+    `strengths`.
 
     A section is there where the learner and the task have it and are small enough for it.
     """
@@ -70,6 +74,7 @@ def portrait(
     sections: dict[str, dict[str, Any]] = {"about": _about(trainer, seeds[index])}
     start = trainer.learner(trainer.initial(seeds), index)
     sections["start"], sections["end"] = _matrices(start), _matrices(learner)
+    sections["strengths"] = _strengths(learner)
     size = fast_numbers(learner)
     if size <= MOST_FAST_NUMBERS:
         lived = one_lifetime(learner, trainer.test_task, key=key)
@@ -112,6 +117,21 @@ def _matrices(learner: Any) -> dict[str, Any]:
         path: leaf
         for path, leaf in paths(learner).items()
         if leaf.ndim == 2 and leaf.size <= _MOST_SLOW_NUMBERS
+    }
+
+
+def _strengths(learner: Any) -> dict[str, Any]:
+    """Learned strengths lambda of every array of synapses, by path, as quantiles [101]."""
+    if not isinstance(learner, AbstractSynapticLearner) or isinstance(
+        learner.strength, float | int
+    ):
+        return {}
+    like = eqx.filter_eval_shape(lambda own: own.start(key=jr.key(0)), learner)
+    own = strength_tree(learner.strength, like, log=learner.log)
+    ranks = np.linspace(0, 1, 101)
+    return {
+        path_name(path): np.quantile(np.asarray(leaf), ranks)
+        for path, leaf in jax.tree.leaves_with_path(own)
     }
 
 

@@ -1,0 +1,98 @@
+"""Contrastive meta-learning: its arms are made, and studies give rows, data and figures."""
+
+import equinox as eqx
+import jax.random as jr
+import numpy as np
+import pytest
+
+from metaplastic.data import ImageClasses
+from metaplastic.learners._strengths import strength_tree
+from metaplastic.papers import _cml_beta, _reproduce
+from metaplastic.papers.base import Experiment, Found, MetaArm, Paper, StudyArm
+from metaplastic.papers.cml import PAPER
+from metaplastic.report.records import RunFolder
+from metaplastic.train.meta_trainer import MetaTrainer
+
+
+def experiment(name):
+    return next(own for own in PAPER.experiments if own.name == name)
+
+
+def blank_images(data, *, split, test_classes, side):
+    """Twenty classes of twenty images each, for meta-training and for meta-testing."""
+    shape = (400, side, side, 3 if data == "mini_imagenet" else 1)
+    own = ImageClasses(data, np.zeros(shape, np.uint8), np.full(20, 20), 255.0)
+    return own, own
+
+
+@pytest.mark.parametrize("own", PAPER.experiments, ids=lambda own: own.name)
+def test_every_arm_finds_its_parts(own, monkeypatch):
+    """Learners and options of the arms exist; those of data sets without their data."""
+    monkeypatch.setattr("metaplastic.tasks.few_shot.load_classes", blank_images)
+    for scale in ("quick", "full"):
+        arms = own.arms(scale)
+        assert len({arm.setting for arm in arms}) == len(arms)
+        for arm in arms if "regularisation" not in own.name else ():
+            if isinstance(arm, MetaArm):
+                MetaTrainer(*arm.design.make(), arm.options)
+
+
+def test_nothing_is_quoted_of_the_papers_own_algorithm():
+    quoted = [
+        (arm.setting, arm.reported.provenance)
+        for own in PAPER.experiments
+        for arm in (*own.quick, *own.full)
+        if arm.reported is not None
+    ]
+    assert quoted and not any(setting.startswith("CML") for setting, _ in quoted)
+    assert {provenance for _, provenance in quoted} == {"secondary"}
+
+
+def test_the_reference_networks_are_those_of_the_published_code(monkeypatch):
+    monkeypatch.setattr("metaplastic.tasks.few_shot.load_classes", blank_images)
+    arm = experiment("omniglot_5_way_1_shot").full[0]
+    assert MetaTrainer(*arm.design.make(), arm.options).parameters == 112_261
+    arm = experiment("spiking").full[0]
+    assert MetaTrainer(*arm.design.make(), arm.options).parameters == 20_100
+    arm = experiment("sinusoid").full[0]
+    learner = eqx.filter_eval_shape(arm.design.make().build, jr.key(0))
+    (strength,) = set(map(float, _leaves(strength_tree(learner.strength, 0, log=False))))
+    assert strength == pytest.approx(2 / 1761)  # 1 times the mean, in the sum's half
+
+
+def _leaves(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_a_study_gives_rows_that_a_resumed_run_keeps(tmp_path, monkeypatch):
+    calls = []
+
+    def study(seeds, folder, reporter):
+        calls.append(seeds)
+        return Found({"": np.array([1.0, 3.0]), "other": np.array([0.0, np.inf])}, {"x": [1.0]})
+
+    arm = StudyArm(setting="ours", study=study, figure="none")
+    own = Experiment(name="e", title="", metric="error", quick=(arm,), seeds={"quick": 2})
+    text = {"title": "T", "authors": "", "link": "", "bibtex": ""}
+    paper = Paper(year=2022, experiments=(own,), **text)
+    monkeypatch.setattr(_reproduce._registry, "load", lambda *_: paper)
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        result = _reproduce.reproduce("tiny", "quick", folder=folder)
+        again = _reproduce.reproduce("tiny", "quick", folder=folder)
+    assert calls == [(0, 1)]
+    assert [row["setting"] for row in result["rows"]] == ["ours", "ours, other"]
+    assert result["rows"][0]["ours"] == {"mean": 2.0, "std": 1.0, "n": 2}
+    assert result["rows"][1]["ours"] is None and result["rows"][1]["verdict"] == "diverged"
+    assert again["rows"] == result["rows"]
+    (entry,) = again["studies"]
+    assert entry["data"] == {"x": [1.0]} and entry["experiment"] == "e"
+
+
+def test_the_study_of_beta_has_a_row_a_solver(tmp_path):
+    study = _cml_beta._contrast("one_sided", (1e-3, 1e-2), (5,))
+    from metaplastic.train.fit import Silent
+
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        found = study((0,), folder, Silent())
+    assert found.rows["5 steps"].shape == (1,)
+    assert np.shape(found.data["error"]) == np.shape(found.data["bound"]) == (1, 2)

@@ -86,6 +86,7 @@ def test_deep_pepita(frozen):
     assert accuracy > train("shallow", 0.1, hidden=(32, 32))[0] + 0.02
 
 
+@pytest.mark.slow
 def test_drtp_with_tanh(frozen_tanh):
     assert train("drtp", 0.05, activation="tanh")[0] >= frozen_tanh + 0.05
 
@@ -94,6 +95,7 @@ def test_drtp_with_tanh(frozen_tanh):
     ("rule", "fields"),
     spread([("pepita", {"feedback_scale": 0.2}), ("feedback_alignment", {})], 1),
 )
+@pytest.mark.slow
 def test_hidden_updates_come_to_point_downhill(rule, fields):
     import jax.numpy as jnp
 

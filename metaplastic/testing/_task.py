@@ -172,6 +172,8 @@ def same_key(subject: Subject) -> None:
             "compiled, the same key gives another episode: something is drawn in Python, once, "
             "when it is traced; use jax.random"
         )
+    if subject.task.distinct == 1:
+        return
     others = [
         compute(lambda own, key: own.sample(key), subject.task, jr.fold_in(subject.key, i))
         for i in range(3)

@@ -177,6 +177,7 @@ def test_a_linear_agent_beats_uniform_choices_in_float64():
     assert jnp.zeros(()).dtype == jnp.float32, "float64 ends with the agent"
 
 
+@pytest.mark.slow
 def test_neural_linear_refits_its_heads_to_new_features(getkey):
     agent = NeuralLinear(hidden=(5, 4), steps=30, batch=16, rate=0.1, ridge=0.7)
     x, arm = jr.normal(getkey(), (50, 2)), jr.randint(getkey(), (50,), 0, 5)
@@ -234,6 +235,7 @@ def test_the_network_learns_on_line_by_its_own_loss_and_never_starts_again(x64, 
     )
 
 
+@pytest.mark.slow
 def test_each_seed_may_have_an_agent_of_its_own():
     told = {"radii": (0.5, 0.9), "trials": 40, "points": 4}
     agents = Witness(jnp.array([[0, 2], [4, 4]]))

@@ -47,6 +47,7 @@ def test_sign_law_counts_units_by_their_pattern_inputs():
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.slow
 def test_imprints_shrink_with_negative_and_grow_with_positive_coefficients(sign, getkey):
     """Two opposite patterns, a unit driven by the first label alone, and no forgetting to speak of.
 

@@ -14,6 +14,7 @@ def test_it_is_near_the_normal_interval():
     np.testing.assert_allclose([low, high], [values.mean() - half, values.mean() + half], atol=0.01)
 
 
+@pytest.mark.slow
 def test_it_covers_the_mean_about_as_often_as_it_says():
     generator = np.random.default_rng(0)
     draws = generator.exponential(1.0, (200, 60))

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from metaplastic.benchmarks import bohp
 from metaplastic.learners.hebbian import hebbian
@@ -11,6 +12,7 @@ from metaplastic.meta.hebbian_recursion import HebbianRecursion
 from metaplastic.papers._bohp_protocol import ONE_SHOT
 
 
+@pytest.mark.slow
 def test_reference_gradient_is_the_recursion(x64, getkey):
     task = ONE_SHOT.make_task()
     learner = hebbian(task, eta=1 - ONE_SHOT.gamma, scale=0.5, key=getkey())

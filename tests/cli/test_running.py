@@ -62,6 +62,7 @@ def test_from_options_to_result(capsys):
     assert run.read_result() == result
 
 
+@pytest.mark.slow
 def test_finished_run_is_shown_again_and_not_run(capsys, fail):
     assert main([*ARGV, "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
@@ -71,6 +72,7 @@ def test_finished_run_is_shown_again_and_not_run(capsys, fail):
     assert RunFolder.open("run").metrics_path.read_bytes() == metrics
 
 
+@pytest.mark.slow
 def test_summary_for_people(capsys):
     assert main([*ARGV, "--control", "--quiet"]) == 0
     shown = capsys.readouterr()

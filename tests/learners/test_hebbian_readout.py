@@ -114,6 +114,7 @@ def test_a_task_that_tells_nothing_is_one_sentence(getkey):
         hebbian_readout(BinaryPatterns(), key=getkey())
 
 
+@pytest.mark.slow
 def test_it_learns_to_name_new_classes(getkey):
     task = few_shot()
     options = MetaOptions(steps=40, meta_batch=8, lr=1e-2, test_lifetimes=100)

@@ -213,7 +213,7 @@ def test_the_builder_takes_the_loss_of_the_task(getkey):
     assert with_loss(FeedbackAlignment(), TASK).loss == "squared_error"
 
 
-@pytest.mark.parametrize("name", _registry.names("rules"))
+@pytest.mark.parametrize("name", spread(_registry.names("rules"), 5))
 def test_any_rule_lives_or_says_why_not(name, getkey):
     rule = _registry.load("rules", name)()
 

@@ -90,6 +90,7 @@ def test_pairs_are_better_than_as_many_alone(x64, getkey):
 
 
 @pytest.mark.parametrize("segment", [1, 2])
+@pytest.mark.slow
 def test_segments_are_unbiased_for_the_whole_lifetime(x64, getkey, segment):
     batch = judged(getkey, moments=5)
     everything = jax.tree.map(lambda _: True, leaky(size=SIZE))
@@ -116,6 +117,7 @@ def test_a_segment_as_long_as_the_lifetime_is_none(x64, getkey):
 
 
 @pytest.mark.parametrize("options", [{"segment": 2}, {"shaping": "ranks"}])
+@pytest.mark.slow
 def test_fewer_at_once_give_the_same(x64, getkey, options):
     batch, keys = judged(getkey, lives=2), jr.split(getkey(), 2)
     together, few = (

@@ -42,6 +42,7 @@ class Run:
 # Reduced: a few seeds, the first part of meta-training
 
 
+@pytest.mark.slow
 def test_one_shot_is_learned_by_plasticity_alone():
     plastic = Run(ONE_SHOT, 8, 2500)
     fixed = Run(ONE_SHOT, 8, 2500, plastic=False)
@@ -58,6 +59,7 @@ def test_completion_is_learned_by_plasticity_alone():
     assert 7.0 < fixed.last_error.mean() < 7.8
 
 
+@pytest.mark.slow
 def test_reversal_needs_a_negative_unit():
     run = Run(REVERSAL, 12, 3000)
     law = sign_law(run.layer.plasticity.alpha, run.last_metric, solved=0.95)

@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CLASSES, assert_close, batch, network, to_float64
+from helpers import CLASSES, assert_close, batch, network, spread, to_float64
 
 from metaplastic._errors import UsageError
 from metaplastic.models import mlp, plastic_layers, resnet20
@@ -71,7 +71,9 @@ def local_losses(model, activity, x, y, wrong, *, key, through=True, c=0.03):
     return losses
 
 
-@pytest.mark.parametrize(("kind", "through"), [("dense", True), ("dense", False), ("conv", True)])
+@pytest.mark.parametrize(
+    ("kind", "through"), spread([("dense", True), ("dense", False), ("conv", True)], 1)
+)
 def test_every_layer_follows_the_gradient_of_its_own_loss(kind, through, x64, getkey):
     rule = ForwardForward(straight_through=through)
     options = {"bias": True, "dropout": 0.3} if kind == "dense" else {}
@@ -186,6 +188,7 @@ def test_goodness_read_out_tries_every_label(slots, hidden, x64, getkey):
     np.testing.assert_allclose(scores, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_linear_read_out_reads_all_hidden_layers_but_the_first(x64, getkey):
     rule = ForwardForward(label_slots="append", readout="linear", readout_decay=0.1)
     model, key = network_for(rule, hidden=(7, 6, 5, 3), key=getkey()), getkey()

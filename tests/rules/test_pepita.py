@@ -357,6 +357,7 @@ def test_the_mirrored_feedback_is_the_product_of_its_mirrors(x64, getkey):
             assert product.std() == pytest.approx(0.05 * np.sqrt(2 / 5), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_mirrors_turn_to_the_weights(getkey):
     model = mlp((20,), CLASSES, hidden=(15, 10), key=getkey())
     key, angles = getkey(), []

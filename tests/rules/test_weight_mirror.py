@@ -61,6 +61,7 @@ def test_decay_limits_the_memory_and_sets_the_scale(getkey):
     assert abs(share(b, w) - 1) < 0.03
 
 
+@pytest.mark.slow
 def test_relu_mirrors_half_of_the_weight(getkey):
     # The output layer is linear, so the mirrored one is the second of three.
     model = mlp((3,), 4, hidden=(64, 64), activation="relu", key=getkey())

@@ -49,6 +49,7 @@ def test_killed_while_a_checkpoint_is_written(line, reference):
     assert_same_run(run, reference)
 
 
+@pytest.mark.slow
 def test_interrupted_says_how_to_resume_and_can_be(line, reference):
     run = line.folder / "interrupted"
     argv = [*TRAIN, "--out", "interrupted"]

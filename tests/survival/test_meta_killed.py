@@ -20,6 +20,7 @@ def reference(line):
     return line.folder / "reference"
 
 
+@pytest.mark.slow
 def test_killed_between_checkpoints(line, reference):
     run = line.folder / "killed"
     status, _ = line.stop(

@@ -64,6 +64,7 @@ def test_by_chance(getkey):
         assert abs(counts.var() - 2.5) < 0.7  # binomial; 0 where exactly half
 
 
+@pytest.mark.slow
 def test_published_lengths_and_chance(getkey):
     assert BinaryPatterns().sample(getkey()).stream.x.shape == (11, 1, 50)
     largest = BinaryPatterns(bits=1000, patterns=5, cycles=2, on=6, off=4)

@@ -22,6 +22,7 @@ def entrant(**fields) -> MetaEntrant:
     return MetaEntrant(**{**given, **fields})
 
 
+@pytest.mark.slow
 def test_the_best_of_the_rates_is_taken_for_all_seeds(tmp_path):
     row = meta_compete(entrant(rates=(1e-6, 1e-2, 1e6)), RunFolder(tmp_path, None))
     assert row["best_rate"] == 1e-2

@@ -71,6 +71,7 @@ def test_frozen_paths_stay():
         trainer(group=("strat=1",))
 
 
+@pytest.mark.slow
 def test_it_learns_how_fast_to_learn():
     own = trainer(lr=0.02, meta_batch=16)
     state = own.initial([0, 1])

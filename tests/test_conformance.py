@@ -21,18 +21,24 @@ from metaplastic.rules.pepita import Pepita
 from metaplastic.rules.sign_symmetry import SignSymmetry
 from metaplastic.testing import assert_conforms, check_model, check_rule
 
-
-@pytest.mark.parametrize("name", _registry.names("rules"))
-def test_rule(name):
-    assert_conforms(_registry.load("rules", name))
-
-
 _LONG = {
+    *("forward_forward", "direct_feedback_alignment", "weight_mirror", "flp"),
     *("hebbian_readout", "weight_decay", "proximal", "modulated", "eprop"),
     *("image_patterns", "few_shot", "binary_patterns", "sinusoid_sequence", "one_shot"),
     *("evolution", "spiking_sinusoid", "wheel_bandit"),
 }
 """Members whose programs take long to compile."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in _LONG else [])
+        for name in _registry.names("rules")
+    ],
+)
+def test_rule(name):
+    assert_conforms(_registry.load("rules", name))
 
 
 @pytest.mark.parametrize(

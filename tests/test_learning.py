@@ -59,7 +59,7 @@ def frozen_tanh() -> float:
             ("pepita", 0.05, {"feedback_scale": 0.2}, 0.85),
             ("pepita", 0.05, {"mode": "hebbian"}, 0.82),
         ],
-        4,
+        2,
     ),
 )
 def test_learns(rule, lr, fields, bar, frozen):

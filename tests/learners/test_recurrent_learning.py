@@ -20,6 +20,7 @@ def bit_error(task, options, **learner):
     return float(trainer.test(state).metric.mean())
 
 
+@pytest.mark.slow
 def test_it_learns_to_remember_and_a_fixed_network_does_not():
     task = BinaryPatterns(bits=20)
     options = MetaOptions(steps=300, meta_batch=8, lr=3e-3)

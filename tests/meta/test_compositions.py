@@ -50,7 +50,7 @@ def refusals(made):
     return found
 
 
-@pytest.mark.parametrize("rule", spread(_registry.names("rules"), 5))
+@pytest.mark.parametrize("rule", spread(_registry.names("rules"), 4))
 def test_a_rule_under_every_estimator(rule):
     own = _registry.load("rules", rule)()
     found = refusals(lambda key: online(TASK, rule=own, hidden=(3,), key=key))
@@ -60,7 +60,7 @@ def test_a_rule_under_every_estimator(rule):
     assert found.keys() == allowed
 
 
-@pytest.mark.parametrize("name", spread(LEARNERS, 4))
+@pytest.mark.parametrize("name", spread(LEARNERS, 2))
 def test_a_learner_under_every_estimator(name):
     builder = _registry.load("learners", name)
     found = refusals(lambda key: build(builder, TASK, key=key))

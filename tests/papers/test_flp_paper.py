@@ -65,6 +65,7 @@ def meta_train(rule, freeze=(), group=()):
     return [float(trainer.test(own, 100).metric.mean()) for own in (state, after)]
 
 
+@pytest.mark.slow
 def test_learns_to_tell_new_points_apart_and_not_without_plasticity():
     before, after = meta_train(FLP(), group=("state.plasticity=1e-3",))
     assert before < 0.5

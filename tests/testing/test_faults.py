@@ -153,7 +153,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", spread(FAULTS, 7))
+@pytest.mark.parametrize("fault", spread(FAULTS, 4))
 def test_fault_of_a_step(tmp_path, fault):
     changes, check, part = FAULTS[fault]
     found = failures(changed(tmp_path, *changes), only=[check])
@@ -241,7 +241,7 @@ DECLARATIONS = {
 }
 
 
-@pytest.mark.parametrize("fault", DECLARATIONS)
+@pytest.mark.parametrize("fault", spread(DECLARATIONS, 4))
 def test_fault_of_a_declaration(tmp_path, fault):
     changes, check, part = DECLARATIONS[fault]
     found = failures(changed(tmp_path, *changes), only=[check])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+from helpers import spread
 
 from metaplastic import _registry
 from metaplastic._errors import DataError, UsageError
@@ -170,7 +171,7 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize("kind", LEARNERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", spread(LEARNERS, 3), ids=lambda kind: kind.__name__)
 def test_fault_of_a_learner(kind):
     check, part = LEARNERS[kind]
 
@@ -276,7 +277,7 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", spread(TASKS, 3), ids=lambda kind: kind.__name__)
 def test_fault_of_a_task(kind):
     check, part = TASKS[kind]
     found = failures(check_task(kind, only=[check]))
@@ -351,7 +352,7 @@ ESTIMATORS = {
 }
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", spread(ESTIMATORS, 3), ids=lambda kind: kind.__name__)
 def test_fault_of_an_estimator(kind):
     check, part = ESTIMATORS[kind]
     found = failures(check_estimator(kind, only=[check]))

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from ..learners.bilevel import Batch
 from ..learners.eprop import SlopeName, eprop
+from ..learners.solver import Batch
 from ..tasks.spiking_sinusoid import SpikingSinusoid
 from ._timing import row, seconds_each
 

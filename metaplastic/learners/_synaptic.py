@@ -14,7 +14,8 @@ from ..rules.backprop import Backprop
 from ..rules.base import AbstractRule
 from ..tasks.base import AbstractTask
 from ._strengths import not_negative, penalty, strength_tree
-from .bilevel import AbstractBilevelLearner, Batch, Fast
+from .bilevel import AbstractBilevelLearner, Fast
+from .solver import Batch
 
 
 class AbstractSynapticLearner(AbstractBilevelLearner):

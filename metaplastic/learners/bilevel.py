@@ -23,7 +23,7 @@ from .._types import Key, Scalar
 from ..tasks.base import Episode, Stream
 from ..tasks.criteria import Criterion
 from .base import AbstractLearner
-from .solver import Batch as Batch, Solver as Solver, draw
+from .solver import Batch, Solver, draw
 
 Fast: TypeAlias = Any
 """phi: a pytree of arrays."""

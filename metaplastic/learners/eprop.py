@@ -20,7 +20,8 @@ from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
 from ._spiking import Neurons, Record, Surrogate, Synapses, Teaching, Trains
-from .bilevel import AbstractBilevelLearner, Batch, BilevelLife, Solver
+from .bilevel import AbstractBilevelLearner, BilevelLife
+from .solver import Batch, Solver
 
 SlopeName = Literal["eprop", "eprop_online", "bptt"]
 """e-prop with filtered teaching signals, e-prop with traces, or backpropagation through time."""

@@ -15,8 +15,8 @@ from ..models.base import AbstractFixedNode
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
 from .base import AbstractLearner
-from .bilevel import AbstractBilevelLearner, Batch, BilevelLife
-from .solver import Solver
+from .bilevel import AbstractBilevelLearner, BilevelLife
+from .solver import Batch, Solver
 
 
 class Modulation(eqx.Module):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from .._types import Key
-from ..learners.bilevel import AbstractBilevelLearner, Batch, Fast
+from ..learners.bilevel import AbstractBilevelLearner, Fast
+from ..learners.solver import Batch
 
 
 def settled(learner: AbstractBilevelLearner, support: Batch, *, key: Key) -> tuple[Fast, Key]:

@@ -13,14 +13,13 @@ from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.bilevel import (
     AbstractBilevelLearner,
-    Batch,
     BilevelLife,
     Fast,
     require_bilevel,
     support_and_query,
 )
 from ..learners.lifetime import Lived, judge
-from ..learners.solver import Solver
+from ..learners.solver import Batch, Solver
 from ..tasks.base import Episode
 from ._settled import norm, settled
 from .base import AbstractMetaGradient, Gradient, MetaAux, count, learned

@@ -26,10 +26,9 @@ from metaplastic.analysis.bandit_agents import (
     Uniform,
 )
 from metaplastic.analysis.bandit_regret import RADII, bandit_regret, play
-from metaplastic.learners.bilevel import Batch
 from metaplastic.learners.complex_synapse import complex_synapse
 from metaplastic.learners.modulated import modulated
-from metaplastic.learners.solver import Solver
+from metaplastic.learners.solver import Batch, Solver
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.unrolled import Unrolled
 from metaplastic.rules.backprop import Backprop

@@ -12,9 +12,9 @@ from toy_lifetimes import compiled, flat
 
 from metaplastic._errors import UsageError
 from metaplastic.learners._strengths import make_strengths, not_negative, to_half_sum
-from metaplastic.learners.bilevel import Batch
 from metaplastic.learners.complex_synapse import complex_synapse
 from metaplastic.learners.proximal import proximal
+from metaplastic.learners.solver import Batch
 from metaplastic.meta._settled import settled
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.models import weights

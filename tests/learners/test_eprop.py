@@ -13,9 +13,9 @@ import pytest
 
 from metaplastic._errors import UsageError
 from metaplastic.learners._spiking import Neurons, Synapses, Teaching
-from metaplastic.learners.bilevel import Batch, Solver
 from metaplastic.learners.eprop import eprop
 from metaplastic.learners.lifetime import live
+from metaplastic.learners.solver import Batch, Solver
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.tasks.base import Episode, Query, Stream
 from metaplastic.tasks.sinusoid import Sinusoid

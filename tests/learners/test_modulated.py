@@ -13,8 +13,8 @@ from settling import Points, first
 from toy_lifetimes import compiled, flat
 
 from metaplastic._errors import UsageError
-from metaplastic.learners.bilevel import Batch
 from metaplastic.learners.modulated import modulated
+from metaplastic.learners.solver import Batch
 from metaplastic.meta._settled import settled
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.unrolled import Unrolled

@@ -9,7 +9,7 @@ from helpers import assert_close
 from settling import Points, first
 from toy_lifetimes import compiled, flat
 
-from metaplastic.learners.bilevel import Batch
+from metaplastic.learners.solver import Batch
 from metaplastic.learners.weight_decay import weight_decay
 from metaplastic.meta._settled import settled
 from metaplastic.meta.base import learned

@@ -11,8 +11,8 @@ from settling import Points, Quadratic, Silent, at_beta, fields, first, with_sol
 from toy_lifetimes import compiled, flat, leaky
 
 from metaplastic._errors import UsageError
-from metaplastic.learners.bilevel import Batch
 from metaplastic.learners.complex_synapse import ComplexSynapse, complex_synapse
+from metaplastic.learners.solver import Batch
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.implicit import Implicit
 from metaplastic.meta.unrolled import Unrolled

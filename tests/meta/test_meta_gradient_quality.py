@@ -12,8 +12,8 @@ import pytest
 from settling import Points, at_beta, cosine, fields, first, relative, with_solver
 from toy_lifetimes import compiled
 
-from metaplastic.learners.bilevel import Batch
 from metaplastic.learners.complex_synapse import complex_synapse
+from metaplastic.learners.solver import Batch
 from metaplastic.learners.weight_decay import WeightDecay, weight_decay
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.implicit import Implicit

@@ -25,7 +25,7 @@ _LONG = {
     *("forward_forward", "direct_feedback_alignment", "weight_mirror", "flp"),
     *("hebbian_readout", "weight_decay", "proximal", "modulated", "eprop"),
     *("image_patterns", "few_shot", "binary_patterns", "sinusoid_sequence", "one_shot"),
-    *("evolution", "spiking_sinusoid", "wheel_bandit"),
+    *("evolution", "spiking_sinusoid", "wheel_bandit", "bilevel_quadratic", "implicit"),
 }
 """Members whose programs take long to compile."""
 
@@ -91,6 +91,7 @@ def networks(key):
     yield Sequential(residual, GlobalAveragePool(), head, input_shape=(4, 4, 2))
 
 
+@pytest.mark.slow
 def test_networks(getkey):
     for model in networks(getkey()):
         failures = [own for own in check_model(model) if own.status == "failed"]

@@ -13,16 +13,14 @@ from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.bilevel import (
     AbstractBilevelLearner,
-    BilevelLife,
     Fast,
     require_bilevel,
     support_and_query,
 )
-from ..learners.lifetime import Lived, judge
 from ..learners.solver import Batch, Solver
 from ..tasks.base import Episode
-from ._settled import norm, settled
-from .base import AbstractMetaGradient, Gradient, MetaAux, count, learned
+from ._settled import AbstractSettledGradient, norm, settled
+from .base import Gradient
 
 Contrast = Literal["symmetric", "one_sided", "three_point", "control"]
 
@@ -49,7 +47,7 @@ _CONTRASTS: dict[str, _Phases] = {
 }
 
 
-class Contrastive(AbstractMetaGradient):
+class Contrastive(AbstractSettledGradient):
     """The meta-gradient as a contrast of partial derivatives at phases that settled.
 
         phi_b = argmin_phi L_learn(phi, theta) + b L_eval(phi, theta)
@@ -95,29 +93,18 @@ class Contrastive(AbstractMetaGradient):
         if self.steps is not None and self.steps < 0:
             raise UsageError(f"--estimator.steps {self.steps}: it must not be negative")
 
-    def __call__(
-        self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
-    ) -> tuple[Gradient, MetaAux]:
-        own = require_bilevel(learner, who="contrastive")
-        arrays, rest = learned(own, where)
-
-        def one(episode: Episode, key: Key) -> tuple[Gradient, MetaAux]:
-            return self._lifetime(own, arrays, rest, episode, key)
-
-        each, aux = jax.vmap(one)(episodes, jr.split(key, count(episodes)))
-        return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), each), aux
-
-    def _lifetime(
+    def estimate(
         self,
         learner: AbstractBilevelLearner,
         arrays: Any,
         rest: Any,
-        episode: Episode,
+        free: Fast,
+        support: Batch,
+        query: Batch,
+        *,
         key: Key,
-    ) -> tuple[Gradient, MetaAux]:
-        support, query = support_and_query(learner, episode, who="contrastive")
-        free, phase_key = settled(learner, support, key=key)
-        nudges, nudged = self.nudged(learner, free, support, query, key=phase_key)
+    ) -> tuple[Gradient, dict[str, jax.Array]]:
+        nudges, nudged = self.nudged(learner, free, support, query, key=key)
         phases = _CONTRASTS[self.contrast]
         weights = jnp.asarray(phases.weights) / self.beta
 
@@ -130,12 +117,9 @@ class Contrastive(AbstractMetaGradient):
             return total
 
         gradient = jax.grad(contrast)(arrays)
-        lived = Lived(BilevelLife(free, None), jnp.zeros(()), learner.answer(free, query.x))
-        verdict = judge(episode, lived)
-        quality = {}
-        if self.measure:
-            quality = self._quality(learner, free, nudged, nudges, support, query, phase_key)
-        return gradient, MetaAux(verdict.loss, verdict.metric, quality)
+        if not self.measure:
+            return gradient, {}
+        return gradient, self._quality(learner, free, nudged, nudges, support, query, key)
 
     def nudged(
         self,

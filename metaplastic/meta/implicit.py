@@ -5,22 +5,14 @@ from typing import Any, ClassVar, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jax.flatten_util import ravel_pytree
 
 from .._errors import UsageError
 from .._types import Key
-from ..learners.base import AbstractLearner
-from ..learners.bilevel import (
-    AbstractBilevelLearner,
-    BilevelLife,
-    require_bilevel,
-    support_and_query,
-)
-from ..learners.lifetime import Lived, judge
-from ..tasks.base import Episode
-from ._settled import settled
-from .base import AbstractMetaGradient, Gradient, MetaAux, count, learned
+from ..learners.bilevel import AbstractBilevelLearner, Fast
+from ..learners.solver import Batch
+from ._settled import AbstractSettledGradient
+from .base import Gradient
 
 Method = Literal["cg", "neumann", "t1t2", "exact"]
 
@@ -28,7 +20,7 @@ _DENSE_UP_TO = 5000
 """Weights up to which the Hessian is written out: 200 MB in float64."""
 
 
-class Implicit(AbstractMetaGradient):
+class Implicit(AbstractSettledGradient):
     """The derivative of a minimum, by the implicit function theorem.
 
         grad = dL_eval/dtheta - (d^2 L_learn / dtheta dphi)^T v,   H v = dL_eval/dphi
@@ -65,23 +57,18 @@ class Implicit(AbstractMetaGradient):
         if not self.damping >= 0:
             raise UsageError(f"--estimator.damping {self.damping}: it must not be negative")
 
-    def __call__(
-        self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
-    ) -> tuple[Gradient, MetaAux]:
-        own = require_bilevel(learner, who="implicit")
-        arrays, rest = learned(own, where)
-
-        def one(episode: Episode, key: Key) -> tuple[Gradient, MetaAux]:
-            return self._lifetime(own, arrays, rest, episode, key)
-
-        each, aux = jax.vmap(one)(episodes, jr.split(key, count(episodes)))
-        return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), each), aux
-
-    def _lifetime(
-        self, learner: AbstractBilevelLearner, arrays: Any, rest: Any, episode: Episode, key: Key
-    ) -> tuple[Gradient, MetaAux]:
-        support, query = support_and_query(learner, episode, who="implicit")
-        free, _ = settled(learner, support, key=key)
+    def estimate(
+        self,
+        learner: AbstractBilevelLearner,
+        arrays: Any,
+        rest: Any,
+        free: Fast,
+        support: Batch,
+        query: Batch,
+        *,
+        key: Key,
+    ) -> tuple[Gradient, dict[str, jax.Array]]:
+        del key
         flat, unravel = ravel_pytree(free)
 
         def learn_slope(own: AbstractBilevelLearner, phi: jax.Array) -> jax.Array:
@@ -96,14 +83,12 @@ class Implicit(AbstractMetaGradient):
             return own.eval_loss(free, query) - learn_slope(own, flat) @ v
 
         gradient = jax.grad(linear_in_theta)(arrays)
-        lived = Lived(BilevelLife(free, None), jnp.zeros(()), learner.answer(free, query.x))
-        verdict = judge(episode, lived)
         size = jnp.linalg.norm(g)
         quality = {
             "free_stationarity": jnp.linalg.norm(slope) / size,
             "linear_residual": jnp.linalg.norm(product(v) + self.damping * v - g) / size,
         }
-        return gradient, MetaAux(verdict.loss, verdict.metric, quality)
+        return gradient, quality
 
     def _solve(self, product: Any, g: jax.Array) -> jax.Array:
         """v of H v = g, or what the method takes for it."""

@@ -42,6 +42,8 @@ class _Size:
     meta_steps: int
     maml: tuple[float, int]
     """Rate and steps of the baselines that learn an initialisation."""
+    descent_rate: float = 1e-3
+    """Of the meta-optimiser of those baselines."""
     milestones: tuple[int, ...] = ()
     test_lifetimes: int = 300
 
@@ -58,7 +60,8 @@ _QUICK = _Size(
     beta=0.1,
     rate=0.01,
     meta_steps=100,
-    maml=(0.4, 1),
+    maml=(0.1, 5),
+    descent_rate=3e-3,
     test_lifetimes=100,
 )
 
@@ -146,8 +149,8 @@ def _arms(size: _Size, quoted: dict[str, tuple[float, float]]) -> tuple[MetaArm,
             Part("contrastive", {"beta": size.beta, "steps": size.nudged}),
             size.rate,
         ),
-        "MAML": ("complex_synapse", descends, Part("unrolled"), 1e-3),
-        "FOMAML": ("complex_synapse", descends, Part("first_order"), 1e-3),
+        "MAML": ("complex_synapse", descends, Part("unrolled"), size.descent_rate),
+        "FOMAML": ("complex_synapse", descends, Part("first_order"), size.descent_rate),
         "Reptile": ("complex_synapse", returns, Part("reptile"), 1e-3),
         "iMAML": ("proximal", descent, Part("implicit", {"steps": 5}), 1e-3),
     }

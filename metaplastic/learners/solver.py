@@ -90,11 +90,13 @@ class Solver(eqx.Module):
         same batches.
         """
         if self.optimiser == "bfgs":
-            phi, state = _bfgs(objective, phi, self.steps, self.until or 1e-6), ()
+            phi = _end_alone(_bfgs(objective, phi, self.steps, self.until or 1e-6))
+            state = ()
         elif self.until is None:
             phi, state = self._scan(slope, phi, rate, key)
         else:
             phi, state = self._while(slope, phi, rate, self.until, key)
+            phi = _end_alone(phi)
         if self.newton:
             phi = jax.lax.fori_loop(0, self.newton, partial(_newton_step, objective), phi)
         return phi, state
@@ -125,6 +127,24 @@ class Solver(eqx.Module):
         zero = jnp.zeros((), jnp.int32)
         start = phi, self.init(phi, rate), slope(phi, jr.fold_in(key, 0)), zero
         return jax.lax.while_loop(unsettled, step, start)[:2]
+
+
+@jax.custom_jvp
+def _end_alone(phi: jax.Array) -> jax.Array:
+    """`phi` at the end of a phase of no fixed length, which nothing can be differentiated through.
+
+    Raises `UsageError` where something tries.
+    """
+    return phi
+
+
+@_end_alone.defjvp
+def _refuse(primals: Any, tangents: Any) -> Any:
+    del primals, tangents
+    raise UsageError(
+        "phases that end when they are stationary (--learner.until, bfgs) cannot be differentiated "
+        "step by step: use --estimator contrastive or implicit, or fixed --learner.steps"
+    )
 
 
 def transformation(name: str, rate: Any) -> optax.GradientTransformation:

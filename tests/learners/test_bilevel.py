@@ -9,14 +9,18 @@ from helpers import assert_close
 from settling import Points, Quadratic, first, with_solver
 from toy_lifetimes import compiled, flat
 
+from metaplastic._errors import UsageError
 from metaplastic.learners.bilevel import BilevelLife
 from metaplastic.learners.complex_synapse import complex_synapse
 from metaplastic.learners.lifetime import lifetime
+from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.first_order import FirstOrder
+from metaplastic.meta.implicit import Implicit
 from metaplastic.meta.reptile import Reptile
 from metaplastic.meta.truncated import Truncated
 from metaplastic.meta.unrolled import Unrolled
 from metaplastic.rules.backprop import Backprop
+from metaplastic.tasks.sinusoid import Sinusoid
 
 RATE = 0.1
 
@@ -155,3 +159,21 @@ def test_unrolled_through_slopes_of_exactly_zero(x64, small):
     learner = with_solver(learner, "adam", 3, rate=0.05)
     gradient = compiled(Unrolled())(learner, batch, key=jr.key(0))[0]
     assert jnp.isfinite(flat(gradient)).all() and (flat(gradient) != 0).any()
+
+
+@pytest.mark.parametrize(("optimiser", "until"), [("sgd", 1e-3), ("bfgs", None)])
+def test_phases_of_no_fixed_length_are_differentiated_at_their_end_alone(optimiser, until):
+    task = Sinusoid(shots=3, queries=2)
+    learner = complex_synapse(
+        task, rule=Backprop(), hidden=(2,), steps=5, optimiser=optimiser, until=until, key=jr.key(0)
+    )
+    episodes = jax.vmap(task.sample)(jr.split(jr.key(1), 2))
+
+    def traced(estimator):
+        return eqx.filter_eval_shape(estimator, learner, episodes, key=jr.key(2))
+
+    with pytest.raises(UsageError, match=r"--learner.until, bfgs.*use --estimator contrastive"):
+        traced(Unrolled())
+    for estimator in (Contrastive(), Implicit()):
+        gradient, _ = traced(estimator)
+        assert len(jax.tree.leaves(gradient)) == 4  # two layers, weights and biases

@@ -65,7 +65,9 @@ class OnlineLearner(AbstractLearner):
     """The last so many plastic layers do not change within a lifetime."""
     start: Start = eqx.field(static=True)
     """Weights at birth: the learned ones; a new draw of the output layer's, or of every layer's
-    that is not frozen, from N(0, 2/fan_in); or zeros. Biases start at zero in the last two."""
+    that is not frozen; or zeros. Biases start at zero in the last two."""
+    redraw: InitialiserName = eqx.field(static=True)
+    """Distribution of weights that every lifetime draws anew."""
     first_order: bool = eqx.field(static=True)
     """Treat the rule's updates as constants when differentiating."""
 
@@ -80,6 +82,7 @@ class OnlineLearner(AbstractLearner):
         frozen: int = 0,
         frozen_head: int = 0,
         start: Start = "learned",
+        redraw: InitialiserName = "he_normal",
         key: Key,
     ):
         """`key` draws what the rule starts with. Raises `UsageError` where no layer is left."""
@@ -95,7 +98,7 @@ class OnlineLearner(AbstractLearner):
         self.model, self.rule = model, rule
         self.optimiser = _PLAIN if optimiser is None else optimiser
         self.frozen, self.frozen_head, self.first_order = frozen, frozen_head, False
-        self.start = start
+        self.start, self.redraw = start, redraw
         back = split(model, frozen)[1]
         self.state = rule.init(back, key=key)
         self.rate = _rates(back, rate, rates)
@@ -105,8 +108,9 @@ class OnlineLearner(AbstractLearner):
         return x if front is None else front(x)
 
     def birth(self, *, key: Key) -> OnlineLife:
-        back = born(split(self.model, self.frozen)[1], self.start, key=key)
-        state = _own_copy(self.state, key=key)
+        back = born(split(self.model, self.frozen)[1], self.start, self.redraw, key=key)
+        rule_key = jax.random.fold_in(key, len(plastic_layers(back)))  # apart from the weights'
+        state = self.rule.reborn(back, _own_copy(self.state, key=key), key=rule_key)
         return OnlineLife(eqx.filter(back, eqx.is_array), state, self.optimiser.init(weights(back)))
 
     def step(
@@ -206,6 +210,7 @@ def online(
     frozen: int = 0,
     frozen_head: int = 0,
     start: Start = "learned",
+    redraw: InitialiserName = "he_normal",
     key: Key,
 ) -> OnlineLearner:
     """A network of the registry, trained within its lifetime by `rule` under the task's loss.
@@ -225,6 +230,7 @@ def online(
         frozen: The first so many layers do not change within a lifetime (ANIL, OML).
         frozen_head: The last so many layers do not change within a lifetime (BOIL).
         start: Weights at birth: learned, or in every lifetime a fresh head, all fresh, or zero.
+        redraw: Distribution of weights that are fresh in every lifetime.
         key: Draws the initial weights and what the rule starts with.
     """
     model_key, rule_key = jax.random.split(key)
@@ -246,6 +252,7 @@ def online(
         frozen=frozen,
         frozen_head=frozen_head,
         start=start,
+        redraw=redraw,
         key=rule_key,
     )
 

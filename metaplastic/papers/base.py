@@ -89,7 +89,7 @@ class StudyArm:
     """Its rows as the table names them, before what each adds."""
     study: Study
     figure: str
-    """Which figure its data are for (`metaplastic.report.settling_figures`)."""
+    """The module of `metaplastic.report.studies` that draws its data."""
     metric: str | None = None
     """What its numbers are, where not the experiment's metric."""
     higher_is_better: bool = False

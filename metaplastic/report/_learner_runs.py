@@ -1,5 +1,6 @@
 """Which figures the record of a meta-training run supports."""
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,7 @@ from metaplastic.report.lifetime_figures import lifetime_figures
 from metaplastic.report.map_figures import map_figures
 from metaplastic.report.portrait import Portrait, read_portrait
 from metaplastic.report.records import RunFolder
-from metaplastic.report.settling_figures import (
-    strength_figures,
-    study_figures,
-    wall_time_figures,
-)
+from metaplastic.report.settling_figures import strength_figures, wall_time_figures
 
 Row = Mapping[str, Any]
 OF_SEVERAL = ("tasks_seen", "retention")
@@ -69,14 +66,19 @@ def by_experiment(result: Row) -> dict[str, tuple[list[Row], list[Row]]]:
 
 def studies_figures(result: Row) -> dict[tuple[str, str], Any]:
     """The figures of a reproduction's studies, by name and experiment."""
-    found: dict[str, list[Row]] = {}
+    found: dict[tuple[str, str], list[Row]] = {}
     for entry in result.get("studies") or ():
-        found.setdefault(str(entry["experiment"]), []).append(entry)
+        found.setdefault((str(entry["experiment"]), str(entry["figure"])), []).append(entry)
     return {
         (name, experiment): figure
-        for experiment, entries in found.items()
-        for name, figure in study_figures(entries).items()
+        for (experiment, kind), entries in found.items()
+        for name, figure in _study(kind).figures(entries).items()
     }
+
+
+def _study(kind: str) -> Any:
+    """The module that draws studies of a kind."""
+    return importlib.import_module(f"{__package__}.studies.{kind}")
 
 
 def rows_figures(

@@ -206,3 +206,20 @@ def write(figures: dict[str, Any], folder: Path) -> list[Path]:
             write_atomic(path, content)
             written.append(path)
     return written
+
+
+def grid(count: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure with room for `count` panels; those that are used."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (0.4 + columns * width, 0.9 + rows * height)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+    for own in axes[:count]:
+        own.grid(axis="y", color=GRID, linewidth=0.6)
+        own.tick_params(length=2.5, width=0.7)
+    for own in axes[count:]:
+        own.set_axis_off()
+    return figure, axes[:count]

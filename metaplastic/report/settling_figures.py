@@ -1,4 +1,4 @@
-"""Figures of learners that settle: errors over beta, strengths, wall time, and the wheel.
+"""Figures of learners that settle: strengths, and what was reached in which time.
 
 All functions take plain rows of records and arrays of portraits.
 """
@@ -9,88 +9,10 @@ from typing import Any
 import numpy as np
 
 from metaplastic.report import _axes, _looks, _style
-from metaplastic.report._looks import INK, MUTED, Look
 from metaplastic.report._style import COLUMN, styled
 
 Row = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
-_ARMS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#9a9a9a")
-"""Of the wheel's arms; the safe one is grey."""
-_MOST_WHEELS = 8
-
-
-def study_figures(entries: Sequence[Row]) -> dict[str, Any]:
-    """The figures of the studies of one experiment, by name."""
-    figures: dict[str, Any] = {}
-    errors = [own for own in entries if own["figure"] == "beta"]
-    if any("error" in own["data"] for own in errors):
-        figures["error_over_beta"] = error_over_beta(errors)
-    agents = [own for own in entries if own["figure"] == "wheel"]
-    if agents:
-        figures["wheel_regret"] = wheel_regret(agents)
-        figures["wheel_policies"] = wheel_policies(agents[:_MOST_WHEELS])
-    return figures
-
-
-# Errors over beta
-
-
-@styled
-def error_over_beta(entries: Sequence[Row]) -> Any:
-    """Relative error against beta, a panel for each contrast, a line for each solver.
-
-    Dots: the best beta. Dotted: the bound of the theory, where there is one. References that do
-    without beta are not drawn.
-    """
-    contrasts = [own for own in entries if "error" in own["data"]]
-    figure, axes = _grid(len(contrasts), 2, 3.0, 2.3)
-    shared = [np.asarray(own["data"]["error"], np.float64) for own in contrasts]
-    low = max(min(float(own[own > 0].min()) for own in shared), 1e-9)
-    steps = contrasts[0]["data"]["steps"]
-    looks = _axes.layer_looks(len(steps))
-    for place, own in zip(axes, contrasts, strict=False):
-        _errors(place, own["data"], looks)
-        place.set_ylim(low / 2, 30)
-        place.set_title(str(own["label"]), loc="left", fontweight="bold")
-    for own, look in zip(steps, looks, strict=True):
-        label = f"{own} steps" if own else "exact phases"
-        axes[0].plot([], [], color=look.colour, label=label)
-    if any(own["data"].get("bound") for own in contrasts):
-        axes[0].plot([], [], color=MUTED, linestyle=(0, (1, 1.2)), label="bound")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, frameon=False
-    )
-    for place in axes[-2:]:
-        place.set_xlabel("beta")
-    _style.figure_heading(
-        figure,
-        "Relative error of the meta-gradient over the strength of nudging",
-        "median over problems; colours: gradient steps of every phase",
-    )
-    return figure
-
-
-def _errors(axes: Any, data: Row, looks: Sequence[Look]) -> None:
-    beta = np.asarray(data["beta"], np.float64)
-    error = np.asarray(data["error"], np.float64)  # null where a phase ran away
-    bound = data.get("bound")
-    for i, look in enumerate(looks):
-        axes.plot(beta, error[i], color=look.colour)
-        if bound:
-            axes.plot(
-                beta,
-                np.asarray(bound[i], np.float64),
-                color=look.colour,
-                linestyle=(0, (1, 1.2)),
-                linewidth=1.0,
-            )
-        best = np.nanargmin(error[i])
-        axes.plot(beta[best], error[i, best], "o", color=look.colour, markersize=4)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _axes.plain_decades(axes.xaxis)
-    _axes.plain_decades(axes.yaxis)
-    axes.axhline(1.0, color=MUTED, linewidth=0.6)
 
 
 # Strengths
@@ -193,86 +115,3 @@ def _few_decades(axis: Any, values: np.ndarray) -> None:
     _axes.plain_decades(axis)
     if values.max() < 1000 * values.min():
         axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
-
-
-# The wheel
-
-
-@styled
-def wheel_regret(entries: Sequence[Row]) -> Any:
-    """Regret over trials, in parts of the uniform policy's, a panel for each wheel."""
-    radii = entries[0]["data"]["radii"]
-    figure, axes = _grid(len(radii), 2, 2.9, 2.1)
-    labels = [str(own["label"]) for own in entries]
-    looks = _looks.looks(labels)
-    for i, (place, radius) in enumerate(zip(axes, radii, strict=False)):
-        for own, look in zip(entries, looks, strict=True):
-            data = own["data"]
-            place.plot(data["trials"], data["regret"][i], color=look.colour, linestyle=look.dashes)
-        place.set_title(f"radius {radius:g}", loc="left", fontweight="bold")
-        place.set_xscale("log")
-        _axes.plain_decades(place.xaxis)
-        place.set_ylim(0, 1.3)
-        _axes.percent(place.yaxis)
-    for label, look in zip(labels, looks, strict=True):
-        axes[0].plot([], [], color=look.colour, linestyle=look.dashes, label=label)
-    legend = dict(zip(("handles", "labels"), axes[0].get_legend_handles_labels(), strict=True))
-    if len(axes) < len(figure.axes):  # an empty place of the grid
-        figure.axes[-1].legend(**legend, loc="center", frameon=False, fontsize=8)
-    else:
-        figure.legend(**legend, loc="outside lower center", ncols=4, frameon=False)
-    for place in axes[-2:]:
-        place.set_xlabel("trials")
-    _style.figure_heading(
-        figure,
-        "Cumulative regret, in percent of the uniform policy's",
-        "median over seeds; lower is better",
-    )
-    return figure
-
-
-@styled
-def wheel_policies(entries: Sequence[Row]) -> Any:
-    """The last contexts on one wheel, coloured by the arm that each agent took."""
-    figure, axes = _grid(len(entries), 4, 1.5, 1.65)
-    radius = entries[0]["data"]["policy"]["radius"]
-    turn = np.linspace(0, 2 * np.pi, 200)
-    for place, own in zip(axes, entries, strict=False):
-        policy = own["data"]["policy"]
-        x, arm = np.asarray(policy["x"], np.float64), np.asarray(policy["arm"])
-        for i, colour in enumerate(_ARMS):
-            place.plot(*x[arm == i].T, ".", color=colour, markersize=2.2, markeredgewidth=0)
-        for size, width in ((1.0, 0.7), (radius, 0.9)):
-            place.plot(size * np.cos(turn), size * np.sin(turn), color=INK, linewidth=width)
-        place.set_aspect("equal")
-        place.set_axis_off()
-        place.set_title(str(own["label"]), fontsize=7.5)
-    for i, colour in enumerate(_ARMS):
-        label = "safe arm" if i == len(_ARMS) - 1 else f"arm {i}"
-        axes[0].plot([], [], "o", color=colour, markersize=4, label=label)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
-    )
-    _style.figure_heading(
-        figure,
-        f"Arms taken at the last contexts, wheel of radius {radius:g}",
-        "best: the safe arm inside the circle, at the rim another arm in each quadrant",
-    )
-    return figure
-
-
-def _grid(count: int, columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
-    """A figure with room for `count` panels; those that are used."""
-    from matplotlib.figure import Figure
-
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    size = (0.4 + columns * width, 0.9 + rows * height)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
-    for own in axes[:count]:
-        own.grid(axis="y", color=_style.GRID, linewidth=0.6)
-        own.tick_params(length=2.5, width=0.7)
-    for own in axes[count:]:
-        own.set_axis_off()
-    return figure, axes[:count]

@@ -71,6 +71,13 @@ class AbstractRule(eqx.Module):
         same key see the same masks.
         """
 
+    def reborn(self, model: AbstractNetwork, state: RuleState, *, key: Key) -> RuleState:
+        """What the rule carries at the start of a lifetime of `model`, from what meta-learning has
+        made of `init`'s; the same by default. For rules that draw something anew in every lifetime.
+        """
+        del model, key
+        return state
+
     def predict(self, model: AbstractNetwork, state: RuleState, x: Inputs) -> Outputs:
         """Scores [batch, classes], the largest of which is the answer; the network's output
         unless the rule reads it out otherwise."""

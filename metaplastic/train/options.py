@@ -25,7 +25,7 @@ class TrainOptions:
     """Widths of the hidden layers; the network's own where it is not given."""
     filters: tuple[int, ...] | None = None
     """Filters of the convolutions; the network's own where it is not given."""
-    activation: Literal["relu", "tanh", "sigmoid", "identity"] | None = None
+    activation: Literal["relu", "tanh", "sigmoid", "softplus", "identity"] | None = None
     """Activation of the hidden layers; the network's own where it is not given."""
     bias: bool | None = None
     """Biases; the network's own where it is not given."""

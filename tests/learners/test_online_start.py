@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 
@@ -49,6 +50,29 @@ def test_all_plastic_weights_drawn_anew(getkey):
     learned, first, second = born("fresh", getkey, frozen=1)
     assert kept(first, second) == kept(learned[1:], first) == [False, False]
     assert not first[0].bias.any()
+
+
+def test_the_distribution_that_weights_are_redrawn_from(getkey):
+    _, first, _ = born("fresh", getkey, redraw="xavier_uniform")
+    bound = (6 / (40 + 50)) ** 0.5
+    assert 0.9 * bound < np.abs(first[1].weight).max() <= bound
+
+
+class _Redrawn(Backprop):
+    """Its state is drawn anew in every lifetime."""
+
+    def init(self, model, *, key):
+        return jnp.zeros(())
+
+    def reborn(self, model, state, *, key):
+        return state + jr.normal(key)
+
+
+def test_what_a_rule_carries_may_be_drawn_anew_in_every_lifetime(getkey):
+    learner = OnlineLearner(mlp((2,), 1, hidden=(3,), key=getkey()), _Redrawn(), key=getkey())
+    key = getkey()
+    states = [learner.birth(key=own).rule for own in (key, key, getkey())]
+    assert states[0] == states[1] != states[2]
 
 
 def test_zeros(getkey):

@@ -35,7 +35,13 @@ def test_bias_is_drawn_apart_from_the_weight(getkey):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_slopes_are_derivatives(name, x64, getkey):
     drive = jnp.concatenate([jr.normal(getkey(), (20,)), jnp.zeros(1)])
-    value, slope = ACTIVATIONS[name]
-    exact = {"relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}.get(name, jnp.copy)
+    value, slope, slope_at_post = ACTIVATIONS[name]
+    exact = {
+        "relu": jax.nn.relu,
+        "tanh": jnp.tanh,
+        "sigmoid": jax.nn.sigmoid,
+        "softplus": lambda a: jnp.logaddexp(10 * a, 0) / 10,
+    }.get(name, jnp.copy)
     assert_close(value(drive), exact(drive), 1e-15)
     assert_close(slope(drive), jax.vmap(jax.grad(exact))(drive), 1e-14)
+    assert_close(slope_at_post(value(drive)), slope(drive), 1e-13)

@@ -8,6 +8,7 @@ import numpy as np
 from metaplastic.report import _learner_runs, _style, settling_figures
 from metaplastic.report.draw import draw
 from metaplastic.report.records import RunFolder
+from metaplastic.report.studies import beta as beta_figures, wheel
 
 
 def texts(figure):
@@ -38,7 +39,7 @@ def agent(label="MAML"):
 
 def test_errors_over_beta_have_a_panel_a_contrast_and_mark_the_best():
     entries = [errors(), errors("symmetric", bound=False), reference()]
-    figure = settling_figures.error_over_beta(entries)
+    figure = beta_figures.error_over_beta(entries)
     first, second = figure.axes
     best = [line for line in first.lines if line.get_marker() == "o"]
     assert [tuple(np.ravel(line.get_data())) for line in best] == [(1e-2, 0.1), (1e-3, 0.05)]
@@ -73,7 +74,7 @@ def test_wall_time_needs_seconds_of_more_than_one_learner():
 
 
 def test_the_wheel_shows_regret_and_the_arms_taken():
-    figures = settling_figures.study_figures([agent(), agent("uniform")])
+    figures = wheel.figures([agent(), agent("uniform")])
     assert set(figures) == {"wheel_regret", "wheel_policies"}
     shown = texts(figures["wheel_regret"])
     for words in ("radius 0.5", "radius 0.99", "MAML", "uniform", "trials"):

@@ -1,0 +1,1 @@
+"""Figures of studies: `StudyArm.figure` names the module, `figures(entries)` draws."""

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -61,6 +61,42 @@ class AbstractMetaGradient(eqx.Module):
         trusted."""
         del quality
         return None
+
+
+class Moved(NamedTuple):
+    """What one step of a search came to."""
+
+    arrays: Any
+    """The meta-parameters after it, with None at every other leaf."""
+    state: Any
+    """What the search carries on."""
+    aux: MetaAux
+    usable: jax.Array
+    """Whether anything finite was found; a boolean."""
+
+
+class AbstractSearch(AbstractMetaGradient):
+    """An estimator that moves the meta-parameters by itself, in the place of an optimiser.
+
+    Called like other estimators, it gives the displacement of its first step, the other way round.
+    """
+
+    @abc.abstractmethod
+    def begin(self, arrays: Any) -> Any:
+        """What the search carries from one meta-step to the next; a pytree of arrays."""
+
+    @abc.abstractmethod
+    def advance(
+        self, learner: AbstractLearner, state: Any, episodes: Episode, *, key: Key, where: Any
+    ) -> Moved:
+        """One step of the search on these lifetimes."""
+
+    def __call__(
+        self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None
+    ) -> tuple[Gradient, MetaAux]:
+        arrays = learned(learner, where)[0]
+        moved = self.advance(learner, self.begin(arrays), episodes, key=key, where=where)
+        return jax.tree.map(lambda old, new: old - new, arrays, moved.arrays), moved.aux
 
 
 def learned(learner: AbstractLearner, where: Any = None) -> tuple[Any, Any]:

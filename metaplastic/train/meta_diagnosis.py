@@ -47,7 +47,7 @@ def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis
 
     `replica` is as it was before that meta-step (no leading axis).
     """
-    episodes, key = trainer.episodes(trainer.task, replica, jnp.int32(step))
+    episodes, key = trainer.episodes(trainer.task_at(step), replica, jnp.int32(step))
     learner = trainer.learner(replica)
     keys = jr.split(key, count(episodes))
     for lifetime in range(count(episodes)):

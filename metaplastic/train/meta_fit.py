@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from .._errors import DivergedError
+from ..learners.paths import paths
 from ..report.records import RunFolder
 from .checkpoint import Checkpoints
 from .fit import Reporter, Silent
 from .meta_diagnosis import diagnose
 from .meta_trainer import MetaMetrics, MetaReplica, MetaTrainer
+from .species import begin_again, leaders, pick
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_MOST_VALUES = 64
+"""Meta-parameters, of which every record holds the values."""
 
 
 @dataclass
@@ -25,6 +30,7 @@ class MetaOutcome:
     records: list[dict[str, Any]]
     """The start, then one every `MetaOptions.chunk` meta-steps; lists hold one value a seed."""
     state: MetaReplica
+    """One replica a seed: of several species, the best."""
     test: np.ndarray
     """Metric of the test's lifetimes after the last meta-step, [seeds, lifetimes]."""
     seconds: float = 0.0
@@ -100,15 +106,26 @@ class _Loop:
         speed = float(np.median(self.speeds[1:] or self.speeds or [0.0]))
         test = self.last_test if self.last_test is not None else self._test()[1]
         seconds = self._seconds()
-        return MetaOutcome(self.records, self.state, test, seconds, speed, self.warning)
+        return MetaOutcome(self.records, self._best(), test, seconds, speed, self.warning)
+
+    def _leaders(self) -> np.ndarray:
+        """The best species of each seed so far; the first where no meta-step is on record."""
+        losses = [own["species_loss"] for own in self.records if "species_loss" in own]
+        return leaders(losses) if losses else np.zeros(len(self.seeds), int)
+
+    def _best(self) -> MetaReplica:
+        species = self.trainer.options.species
+        return self.state if species == 1 else pick(self.state, self._leaders(), species)
 
     def _advance(self) -> None:
-        """One chunk: up to the next record or test."""
-        options = self.trainer.options
-        ends = [options.steps, self.step + options.chunk - self.step % options.chunk]
-        if options.test_every:
-            ends.append(self.step + options.test_every - self.step % options.test_every)
-        end = min(ends)
+        """One chunk: up to the next record, test or change of the task."""
+        options, stages = self.trainer.options, self.trainer.stages
+        every = [options.chunk, options.test_every, None if stages is None else stages.every]
+        ends = [self.step + own - self.step % own for own in every if own]
+        end = min(options.steps, *ends)
+        changed = stages is not None and self.step and self.step % stages.every == 0
+        if changed and options.species > 1:
+            self.state = begin_again(self.state, self._leaders(), options.species)
         began = time.monotonic()
         state, metrics = self.trainer.chunk(self.state, self.step, length=end - self.step)
         loss = np.asarray(metrics.loss, np.float64)
@@ -117,9 +134,9 @@ class _Loop:
         self._check(state)
         self.state, self.step = state, end
         test = end == options.steps or bool(options.test_every and end % options.test_every == 0)
-        self._record(end, _means(metrics, state), test=test)
+        self._record(end, self._means(metrics), test=test)
         self._warn(metrics)
-        shown = {"meta-loss": float(loss[:, -1].mean())}
+        shown = {"meta-loss": float(np.mean(self.records[-1]["meta_loss"]))}
         if "test_metric" in self.records[-1]:
             shown["test"] = float(np.mean(self.records[-1]["test_metric"]))
         self.reporter.update(end, shown)
@@ -140,8 +157,14 @@ class _Loop:
         found = diagnose(self.trainer, replica, step)
         raise DivergedError(
             f"{self.name or 'meta-training'} diverged at meta-step {step} (seed "
-            f"{self.seeds[index]}): {found}; try {found.remedy}, or --non-finite skip{kept}"
+            f"{self._seed(int(index))}): {found}; try {found.remedy}, or --non-finite skip{kept}"
         )
+
+    def _seed(self, index: int) -> str:
+        """The seed, and of several species the number, of a replica."""
+        seed, number = divmod(index, self.trainer.options.species)
+        own = str(self.seeds[seed])
+        return own if self.trainer.options.species == 1 else f"{own}, species {number}"
 
     def _warn(self, metrics: MetaMetrics) -> None:
         """Say once, in the estimator's words, that its estimates are not to be trusted."""
@@ -164,11 +187,36 @@ class _Loop:
         self.unwritten.append(record)
 
     def _test(self) -> tuple[np.ndarray, np.ndarray]:
-        aux = self.trainer.test(self.state)
+        aux = self.trainer.test(self._best())
         return np.asarray(aux.loss, np.float64), np.asarray(aux.metric, np.float64)
 
     def _seconds(self) -> float:
         return self.spent + time.monotonic() - self.clock
+
+    def _means(self, metrics: MetaMetrics) -> dict[str, Any]:
+        """Means of a chunk, one a seed: those of the species that leads after it."""
+        species = self.trainer.options.species
+        loss, metric, quality = jax.tree.map(
+            lambda own: np.asarray(own, np.float64).mean(-1).reshape(-1, species),
+            (metrics.loss, metrics.metric, metrics.quality),
+        )
+        record: dict[str, Any] = {"species_loss": loss.tolist()} if species > 1 else {}
+        past = [own["species_loss"] for own in self.records if "species_loss" in own]
+        chosen = leaders([*past, loss]) if species > 1 else np.zeros(len(loss), int)
+
+        def of_leaders(own: np.ndarray) -> list[Any]:
+            return np.take_along_axis(own, chosen[:, None], 1)[:, 0].tolist()
+
+        record |= {"meta_loss": of_leaders(loss), "meta_metric": of_leaders(metric)}
+        record["skipped"] = np.asarray(self.state.skipped).reshape(-1, species).sum(1).tolist()
+        record |= {name: of_leaders(own) for name, own in quality.items()}
+        if self.trainer.parameters <= _MOST_VALUES:
+            leading = pick(self.state, chosen, species) if species > 1 else self.state
+            record["values"] = {
+                path: np.asarray(leaf, np.float64).tolist()
+                for path, leaf in paths(eqx.filter(leading.learner, self.trainer.where)).items()
+            }
+        return record
 
     # Checkpoints
 
@@ -198,12 +246,3 @@ class _Loop:
             folder.truncate_metrics(-1 if step is None else step)
             self.records = folder.read_metrics()
             self.spent = self.records[-1]["seconds"] if self.records else 0.0
-
-
-def _means(metrics: MetaMetrics, state: MetaReplica) -> dict[str, Any]:
-    return {
-        "meta_loss": np.asarray(metrics.loss, np.float64).mean(-1).tolist(),
-        "meta_metric": np.asarray(metrics.metric, np.float64).mean(-1).tolist(),
-        "skipped": np.asarray(state.skipped).tolist(),
-        **{name: np.asarray(own).mean(-1).tolist() for name, own in metrics.quality.items()},
-    }

@@ -96,3 +96,22 @@ def clip_together(gradient: Any, where: Any, largest: float) -> Any:
     norm = jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(chosen)))
     factor = jnp.minimum(1.0, largest / jnp.maximum(norm, 1e-12))
     return jax.tree.map(lambda leaf: leaf * factor.astype(leaf.dtype), gradient)
+
+
+def penalised(learner: Any, options: MetaOptions) -> Callable[[Any, Any], Any]:
+    """`(gradient, meta-parameters) -> gradient` of the meta-loss with its L1 penalties.
+
+    Raises `UsageError` for a penalty that names no meta-parameter.
+    """
+    penalties = options.penalties()
+    for path in penalties:
+        select(learner, [path], option="sparsity")
+
+    def one(path: tuple[Any, ...], gradient: jax.Array, array: jax.Array) -> jax.Array:
+        name = path_name(path)
+        strength = sum(own for pattern, own in penalties.items() if matches(name, pattern))
+        return gradient + strength * jnp.sign(array) if strength else gradient
+
+    if not penalties:
+        return lambda gradient, arrays: gradient
+    return lambda gradient, arrays: jax.tree_util.tree_map_with_path(one, gradient, arrays)

@@ -12,6 +12,7 @@ from .._errors import UsageError, nearest, unknown
 MetaOptimiser = Literal["adam", "sgd", "momentum", "adamw", "rmsprop", "clipped_rms"]
 MetaSchedule = Literal["constant", "step", "cosine", "linear"]
 
+_STAGES = re.compile(r"task\.(?P<field>\w+)=(?P<start>\d+)\+(?P<by>\d+)/(?P<every>\d+)")
 _GROUP = re.compile(r"(?P<path>[^=]+)=(?:(?P<optimiser>[a-z_]+):)?(?P<rate>[^:]+)")
 
 
@@ -21,6 +22,19 @@ class Group(NamedTuple):
     path: str
     optimiser: str
     rate: float
+
+
+class Curriculum(NamedTuple):
+    """A number of the task that grows: `start + by * (meta-step // every)`."""
+
+    field: str
+    start: int
+    by: int
+    every: int
+
+    def value(self, step: int) -> int:
+        """The number at a meta-step."""
+        return self.start + self.by * (step // self.every)
 
 
 @dataclass(kw_only=True)
@@ -48,6 +62,8 @@ class MetaOptions:
     """Decay of weights by a constant amount (`clipped_rms`)."""
     l2: float = 0.0
     """Decay of weights in proportion (`clipped_rms`, `adamw`)."""
+    sparsity: tuple[str, ...] = ()
+    """L1 penalties on meta-parameters, as part of the meta-loss: `state.coefficients=1e-3`."""
     no_decay: tuple[str, ...] = ("*bias*",)
     """Paths that do not decay."""
     schedule: MetaSchedule = "constant"
@@ -67,6 +83,12 @@ class MetaOptions:
     non_finite: Literal["stop", "skip"] = "stop"
     """A meta-gradient that is not finite ends the run, naming lifetime, moment and leaf; or its
     meta-step changes nothing, and is counted."""
+    species: int = 1
+    """Learners a seed, each begun and meta-trained by itself; the one with the smallest meta-loss
+    is the result."""
+    curriculum: str | None = None
+    """A number of the task that grows with the meta-steps, as in `task.moments=10+5/1000`: 10, and
+    5 more every 1000 meta-steps. At every change all species of a seed begin again as its best."""
     test_lifetimes: int = 200
     """Lifetimes of the test, on the task's held-out part."""
     test_every: int | None = None
@@ -85,7 +107,7 @@ class MetaOptions:
             if words and value not in words:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} {value}: {nearest(str(value), words)}")
-        positive = ("steps", "meta_batch", "lr", "max_step", "clip", "test_lifetimes")
+        positive = ("steps", "meta_batch", "lr", "max_step", "clip", "species", "test_lifetimes")
         for name in (*positive, "test_every", "record_every", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -99,6 +121,44 @@ class MetaOptions:
                 f"--frozen-last {self.frozen_last} leaves nothing of --steps {self.steps} to learn"
             )
         self.groups()
+        self.penalties()
+        self.stages()
+
+    def penalties(self) -> dict[str, float]:
+        """Strength of the L1 penalty by path. Raises `UsageError` for one that does not parse."""
+        found = {}
+        for text in self.sparsity:
+            path, _, strength = text.rpartition("=")
+            try:
+                found[path] = float(strength)
+            except ValueError:
+                found[path] = -1.0
+            if not path or not 0 <= found[path] < float("inf"):
+                raise UsageError(
+                    f"--sparsity {text}: write path=strength, as in state.coefficients=1e-3"
+                )
+        return found
+
+    def stages(self) -> Curriculum | None:
+        """The curriculum, read. Raises `UsageError` for one that does not parse."""
+        if self.curriculum is None:
+            return None
+        match = _STAGES.fullmatch(self.curriculum)
+        if match is None or not int(match["every"]):
+            raise UsageError(
+                f"--curriculum {self.curriculum}: write task.FIELD=START+BY/EVERY, as in "
+                "task.moments=10+5/1000"
+            )
+        return Curriculum(match["field"], *(int(match[own]) for own in ("start", "by", "every")))
+
+    def check_search(self, name: str) -> None:
+        """Raise `UsageError` for an option that has no part where a search moves by itself."""
+        useless = ("group", "clip", "sparsity", "max_step", "milestones", "frozen_last")
+        for option in (own for own in useless if getattr(self, own)):
+            raise UsageError(
+                f"--{option.replace('_', '-')} has no part in {name}, which moves the "
+                "meta-parameters itself: leave it out"
+            )
 
     def groups(self) -> list[Group]:
         """The groups, read. Raises `UsageError` for one that does not parse."""

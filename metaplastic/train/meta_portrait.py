@@ -72,7 +72,7 @@ def portrait(
     learner = trainer.learner(state, index)
     key = jr.fold_in(state.key[index], 2)
     sections: dict[str, dict[str, Any]] = {"about": _about(trainer, seeds[index])}
-    start = trainer.learner(trainer.initial(seeds), index)
+    start = _start(trainer, state, seeds, index)
     sections["start"], sections["end"] = _matrices(start), _matrices(learner)
     sections["strengths"] = _strengths(learner)
     size = fast_numbers(learner)
@@ -99,6 +99,13 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
             with archive.open(f"{name}.npy", "w") as entry:
                 np.lib.format.write_array(entry, value, allow_pickle=False)
     return file.getvalue()
+
+
+def _start(trainer: MetaTrainer, state: MetaReplica, seeds: Sequence[int], index: int) -> Any:
+    """What the learner of a replica began with; of several species its own, told by its key."""
+    initial = trainer.initial(seeds)
+    same = jr.key_data(initial.key) == jr.key_data(state.key[index])
+    return trainer.learner(initial, int(np.flatnonzero(same.all(-1))[0]))
 
 
 def _about(trainer: MetaTrainer, seed: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ same state, meta-step and options always give the same numbers, however the meta
 into chunks, so that a resumed run ends where an uninterrupted one does.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,15 +15,16 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .._errors import UsageError
+from .._errors import UsageError, unknown
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.lifetime import live
 from ..learners.paths import is_inexact, path_name, select
-from ..meta.base import AbstractMetaGradient, MetaAux
+from ..meta.base import AbstractMetaGradient, AbstractSearch, MetaAux
 from ..tasks.base import AbstractTask, Episode
-from .meta_optimiser import clip_together, make_meta_optimiser, make_meta_schedule
+from .meta_optimiser import clip_together, make_meta_optimiser, make_meta_schedule, penalised
 from .meta_options import MetaOptions
+from .species import keys_of
 
 Build = Callable[[Key], AbstractLearner]
 
@@ -73,8 +75,9 @@ class MetaTrainer:
         options.check()
         self.options, self.estimator = options, estimator
         self._vary, self._build = vary, build
-        self.task = task.load()
-        self.test_task = self.task.held_out()
+        self.stages = options.stages()
+        self.task = self._staged(task.load(), 0)
+        self.test_task = self._staged(self.task, options.steps - 1).held_out()
         learner = eqx.filter_eval_shape(self._varied, jr.key(0), jnp.zeros(()))
         self._structure = jax.tree.structure(learner)
         self.static = eqx.partition(learner, _is_array)[1]
@@ -87,6 +90,9 @@ class MetaTrainer:
             for path, _ in jax.tree.leaves_with_path(eqx.filter(learner, self.where))
         ]
         self._optimiser = make_meta_optimiser(eqx.filter(learner, self.where), options)
+        self._penalty = penalised(learner, options)
+        if isinstance(estimator, AbstractSearch):
+            options.check_search(type(estimator).__name__)
         self._schedule = make_meta_schedule(options)
         self._clip_by = select(learner, options.clip_by or ("*",), option="clip-by")
         self.loop = self._decide_loop()
@@ -98,9 +104,11 @@ class MetaTrainer:
     # Set-up
 
     def initial(self, seeds: Sequence[int], values: Sequence[float] = ()) -> MetaReplica:
-        """One replica a seed, stacked; `values` are those of the field that varies."""
-        keys = jnp.stack([jr.key(seed) for seed in seeds])
-        return self._jit_start(keys, jnp.asarray(values or [0.0] * len(seeds), jnp.float32))
+        """The replicas of all seeds and species, stacked; `values`, one a seed, are those of the
+        field that varies."""
+        species = self.options.species
+        own = jnp.asarray(values or [0.0] * len(seeds), jnp.float32)
+        return self._jit_start(keys_of(seeds, species), jnp.repeat(own, species))
 
     def _start(self, keys: jax.Array, values: jax.Array) -> MetaReplica:
         def one(key: Key, value: jax.Array) -> MetaReplica:
@@ -120,7 +128,10 @@ class MetaTrainer:
         # Two builds may differ in functions that they hold; one structure for all.
         learner = jax.tree.unflatten(self._structure, jax.tree.leaves(learner))
         arrays = eqx.filter(learner, eqx.is_array)
-        optimiser = self._optimiser.init(eqx.filter(arrays, self.where))
+        begin = self._optimiser.init
+        if isinstance(self.estimator, AbstractSearch):
+            begin = self.estimator.begin
+        optimiser = begin(eqx.filter(arrays, self.where))
         return MetaReplica(arrays, optimiser, key, jnp.zeros((), jnp.int32), jnp.int32(-1))
 
     def learner(self, state: MetaReplica, index: int | None = None) -> Any:
@@ -171,7 +182,21 @@ class MetaTrainer:
         self, state: MetaReplica, step: int | jax.Array, *, length: int
     ) -> tuple[MetaReplica, MetaMetrics]:
         """`length` meta-steps from `step` on."""
-        return self._jit_chunk(self.task, state, jnp.asarray(step, jnp.int32), length)
+        task = self.task_at(int(step))
+        return self._jit_chunk(task, state, jnp.asarray(step, jnp.int32), length)
+
+    def task_at(self, step: int) -> AbstractTask:
+        """The task of a meta-step, which the curriculum may change."""
+        return self._staged(self.task, step)
+
+    def _staged(self, task: AbstractTask, step: int) -> AbstractTask:
+        if self.stages is None:
+            return task
+        field = self.stages.field
+        known = [own.name for own in dataclasses.fields(task) if own.type in (int, "int")]
+        if field not in known:
+            raise unknown("field of the task that is a number", field, known)
+        return dataclasses.replace(task, **{field: self.stages.value(step)})
 
     def _chunk(
         self, task: AbstractTask, state: MetaReplica, step: jax.Array, length: int
@@ -202,17 +227,9 @@ class MetaTrainer:
     ) -> tuple[MetaReplica, MetaMetrics]:
         """One meta-step of one replica on given lifetimes."""
         before = self.learner(replica)
-        gradient, aux = self.estimator(before, episodes, key=key, where=self.where)
-        finite = _all_finite(gradient, aux)
-        arrays = eqx.filter(replica.learner, self.where)
-        if self.options.clip is not None:
-            gradient = clip_together(gradient, self._clip_by, self.options.clip)
-        with jax.numpy_dtype_promotion("standard"):
-            steps, optimiser = self._optimiser.update(gradient, replica.optimiser, arrays)
-        factor = self._schedule(step)
-        after = eqx.apply_updates(
-            before, jax.tree.map(lambda own: own * factor.astype(own.dtype), steps)
-        ).constrained()
+        searches = isinstance(self.estimator, AbstractSearch)
+        move = self._searched if searches else self._descended
+        after, optimiser, aux, finite = move(replica, episodes, step, key)
         loss = aux.loss.mean()
         usable = finite & (replica.stopped < 0)
         if self.options.skip_above is not None:
@@ -222,13 +239,42 @@ class MetaTrainer:
             stopped = jnp.where(~finite & (stopped < 0), step, stopped)
         learner, optimiser = _choose(
             usable,
-            (eqx.filter(after, eqx.is_array), optimiser),
+            (eqx.filter(eqx.combine(after, before).constrained(), eqx.is_array), optimiser),
             (replica.learner, replica.optimiser),
         )
         skipped = replica.skipped + (~usable).astype(jnp.int32)
         after_step = MetaReplica(learner, optimiser, replica.key, skipped, stopped)
         quality = {name: value.mean() for name, value in aux.quality.items()}
         return after_step, MetaMetrics(loss, aux.metric.mean(), quality)
+
+    def _descended(
+        self, replica: MetaReplica, episodes: Episode, step: jax.Array, key: Key
+    ) -> tuple[Any, Any, MetaAux, jax.Array]:
+        """`(meta-parameters, optimiser, aux, finite)` after a step along a meta-gradient."""
+        learner = self.learner(replica)
+        gradient, aux = self.estimator(learner, episodes, key=key, where=self.where)
+        finite = _all_finite(gradient, aux)
+        arrays = eqx.filter(replica.learner, self.where)
+        gradient = self._penalty(gradient, arrays)
+        if self.options.clip is not None:
+            gradient = clip_together(gradient, self._clip_by, self.options.clip)
+        with jax.numpy_dtype_promotion("standard"):
+            steps, optimiser = self._optimiser.update(gradient, replica.optimiser, arrays)
+        factor = self._schedule(step)
+        steps = jax.tree.map(lambda own: own * factor.astype(own.dtype), steps)
+        return eqx.apply_updates(arrays, steps), optimiser, aux, finite
+
+    def _searched(
+        self, replica: MetaReplica, episodes: Episode, step: jax.Array, key: Key
+    ) -> tuple[Any, Any, MetaAux, jax.Array]:
+        """The same after a step of a search, which has its own state in the optimiser's place."""
+        del step
+        assert isinstance(self.estimator, AbstractSearch)
+        learner = self.learner(replica)
+        moved = self.estimator.advance(
+            learner, replica.optimiser, episodes, key=key, where=self.where
+        )
+        return moved.arrays, moved.state, moved.aux, moved.usable
 
     # Meta-testing
 

@@ -13,6 +13,7 @@ from metaplastic.report.map_figures import map_figures
 from metaplastic.report.portrait import Portrait, read_portrait
 from metaplastic.report.records import RunFolder
 from metaplastic.report.settling_figures import strength_figures, wall_time_figures
+from metaplastic.report.trajectory_figures import trajectory_figures
 
 Row = Mapping[str, Any]
 OF_SEVERAL = ("tasks_seen", "retention")
@@ -28,6 +29,7 @@ def run_figures(folder: RunFolder) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     if series is not None:
         figures["meta_learning_curves"] = learner_figures.meta_learning_curves([series])
+    figures |= trajectory_figures(folder.read_metrics())
     return figures | portrait_figures(read_portrait(folder.path), label)
 
 

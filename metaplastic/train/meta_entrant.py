@@ -157,7 +157,9 @@ def _gradient_report(trainer: MetaTrainer, entrant: MetaEntrant) -> dict[str, An
 
 def _curve(records: list[dict[str, Any]]) -> dict[str, Any]:
     trained = [record for record in records if "meta_loss" in record]
-    names = ("step", "meta_loss", "meta_metric", "seconds")
+    names = ["step", "meta_loss", "meta_metric", "seconds"]
+    if all("values" in record for record in trained):
+        names.append("values")
     return {name: [record[name] for record in trained] for name in names}
 
 

@@ -25,4 +25,5 @@ from ._load import (
     title as title,
     verify as verify,
 )
+from ._shared_classes import by_class as by_class, load_shared_classes as load_shared_classes
 from ._split import Part as Part, split_validation as split_validation

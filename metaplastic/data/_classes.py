@@ -66,16 +66,16 @@ def load_classes(
             f"--task.split {split} and --task.test-classes {test_classes} both split the classes: "
             "give one of them"
         )
-    name, x, y, scale, splits = _read(name_or_path, side, offline)
+    name, x, y, scale, splits = read_examples(name_or_path, side, offline)
     parts = _choose(name, int(y.max()) + 1, splits, split, test_classes)
-    train, test = (_part(name, x, y, scale, classes, side) for classes in parts)
+    train, test = (gather(name, x, y, scale, classes, side) for classes in parts)
     return train, test
 
 
-def _read(
+def read_examples(
     text: str, side: int | None, offline: bool | None
 ) -> tuple[str, npt.NDArray[Any], npt.NDArray[np.int64], float, dict[str, Split]]:
-    """`(name, examples, classes, scale, splits)`."""
+    """`(name, examples, classes, scale, splits)`, training and test examples pooled."""
     path = Path(text).expanduser()
     if path.is_dir() and path.name != text:
         folder = read_folder(path, side)
@@ -137,7 +137,7 @@ def _choose(
     return range(half), range(half, classes)
 
 
-def _part(
+def gather(
     name: str,
     x: npt.NDArray[Any],
     y: npt.NDArray[np.int64],
@@ -145,7 +145,8 @@ def _part(
     classes: Sequence[int],
     side: int | None,
 ) -> ImageClasses:
-    rank = np.full(int(y.max()) + 1, -1)
+    """The examples of some classes, one class after the other, at the size that is asked for."""
+    rank = np.full(max(int(y.max()), *classes) + 1, -1)
     rank[list(classes)] = np.arange(len(classes))
     rows = np.flatnonzero(rank[y] >= 0)
     rows = rows[np.argsort(rank[y[rows]], kind="stable")]

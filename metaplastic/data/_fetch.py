@@ -148,8 +148,12 @@ def _receive(url: str, sink: _Sink) -> str | None:
     downloader = pooch.HTTPDownloader(
         chunk_size=1 << 16,
         timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
-        # As the file is stored: some servers would otherwise unpack a .gz on the way.
-        headers={"Accept-Encoding": "identity"},
+        headers={
+            # As the file is stored: some servers would otherwise unpack a .gz on the way.
+            "Accept-Encoding": "identity",
+            # Some servers refuse the name that the library gives itself.
+            "User-Agent": "Mozilla/5.0 (compatible; metaplastic)",
+        },
         # The downloader leaves connections open when it is interrupted.
         hooks={"response": lambda response, **_: responses.append(response)},
     )

@@ -27,7 +27,16 @@ FILES = (
 def read_file(path: Path, axes: int) -> npt.NDArray[np.uint8]:
     """The array in a gzipped IDX file of unsigned bytes with so many axes."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        packed = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read ({error})") from error
+    return decode(packed, axes, str(path))
+
+
+def decode(packed: bytes, axes: int, path: str) -> npt.NDArray[np.uint8]:
+    """The array in the bytes of such a file; `path` is what messages call it."""
+    try:
+        content = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{path} is not a whole gzip file ({error})") from error
     header = 4 + 4 * axes

@@ -9,11 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 
 from .._errors import UsageError
 from .._types import Key
-from ..data import ImageClasses, load_classes
+from ..data import ImageClasses, load_classes, load_shared_classes
+from ._bank import Bank as Bank, affine
 from .base import AbstractTask, Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
 
@@ -26,7 +26,10 @@ class FewShot(AbstractTask):
     (`continual`), as in Javed & White (2019), "Meta-learning representations for continual
     learning", and Lindsey & Litwin-Kumar (2020), "Learning to learn with feedback and local
     plasticity"; or all at once, `moments` times, as in the inner loop of Finn, Abbeel & Levine
-    (2017), "Model-agnostic meta-learning", section 5.2. Meta-testing draws from other classes.
+    (2017), "Model-agnostic meta-learning", section 5.2. Meta-testing draws from other classes; or
+    from other images of the same, where every class has an output for good (`held` images,
+    `labels` own), as in Shervani-Tabar & Rosenbaum (2023), "Meta-learning biologically plausible
+    plasticity rules with random feedback pathways".
     """
 
     criterion: ClassVar[Criterion] = CLASSIFICATION
@@ -38,8 +41,16 @@ class FewShot(AbstractTask):
     validation); the first of them, or halves, where it is not given."""
     test_classes: int | None = eqx.field(static=True, default=None)
     """Instead of a split: so many classes of a fixed shuffled order are kept for meta-testing."""
+    held: Literal["classes", "images"] = eqx.field(static=True, default="classes")
+    """What meta-training never sees: classes, or images of classes that both have."""
+    test_images: int | None = eqx.field(static=True, default=None)
+    """With `held` images: so many of each class, in a fixed shuffled order, are kept for
+    meta-testing; half of them where it is not given."""
     ways: int = eqx.field(static=True, default=5)
     """Classes of a lifetime."""
+    replacement: bool = eqx.field(static=True, default=False)
+    """Draw the classes with replacement, as in the released code of Shervani-Tabar & Rosenbaum: one
+    that is drawn twice has its images and its output twice, and the lifetime fewer classes."""
     shots: int = eqx.field(static=True, default=5)
     """Examples of each class to learn from."""
     queries: int = eqx.field(static=True, default=5)
@@ -53,9 +64,11 @@ class FewShot(AbstractTask):
     of FLP."""
     width: int | None = eqx.field(static=True, default=None)
     """Outputs, where there are to be more than ways (1000 in the released code of FLP)."""
-    labels: Literal["permuted", "ordered", "any"] = eqx.field(static=True, default="permuted")
+    labels: Literal["permuted", "ordered", "any", "own"] = eqx.field(
+        static=True, default="permuted"
+    )
     """Outputs that stand for the classes: the first `ways` in random order, in the order of the
-    classes' appearance, or any of all outputs."""
+    classes' appearance, any of all outputs, or every class's own (as many outputs as classes)."""
     resize: int | None = eqx.field(static=True, default=None)
     """Side to which images are brought; as they are stored where it is not given."""
     invert: bool = eqx.field(static=True, default=False)
@@ -71,17 +84,37 @@ class FewShot(AbstractTask):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--task.{name} {value}: at least 1 is needed")
-        if self.outputs < self.ways:
+        if self.labels != "own" and self.outputs < self.ways:
             raise UsageError(
                 f"--task.width {self.width}: {self.ways} ways need at least as many outputs"
             )
+        if self.labels == "own" and self.held == "classes":
+            raise UsageError(
+                "--task.labels own: classes that only meta-testing has would have no output of "
+                "their own, pass --task.held images"
+            )
+        self._check_split()
         for name, known in (
+            ("held", ("classes", "images")),
             ("order", ("iid", "continual")),
-            ("labels", ("permuted", "ordered", "any")),
+            ("labels", ("permuted", "ordered", "any", "own")),
             ("rotations", ("none", "classes", "lifetime")),
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f"--task.{name} {getattr(self, name)}: say {' or '.join(known)}")
+
+    def _check_split(self) -> None:
+        if self.held == "classes" and self.test_images is not None:
+            raise UsageError(
+                f"--task.test-images {self.test_images} splits the images of a class: pass "
+                "--task.held images"
+            )
+        for name in ("split", "test_classes"):
+            if self.held == "images" and getattr(self, name) is not None:
+                raise UsageError(
+                    f"--task.{name.replace('_', '-')} {getattr(self, name)} splits the classes: "
+                    "leave it out, or pass --task.held classes"
+                )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -89,6 +122,8 @@ class FewShot(AbstractTask):
 
     @property
     def outputs(self) -> int:
+        if self.width is None and self.labels == "own":
+            raise self._unloaded()
         return self.width or self.ways
 
     def sample(self, key: Key) -> Episode:
@@ -100,14 +135,19 @@ class FewShot(AbstractTask):
         Raises `DataError` where they are missing, `UsageError` for more ways than classes and for
         more shots and queries than a class has images.
         """
-        train, test = load_classes(
-            self.data, split=self.split, test_classes=self.test_classes, side=self.resize
-        )
+        if self.held == "images":
+            train, test = load_shared_classes(
+                self.data, test_images=self.test_images, side=self.resize
+            )
+        else:
+            train, test = load_classes(
+                self.data, split=self.split, test_classes=self.test_classes, side=self.resize
+            )
         return self.with_classes(train, test)
 
     def with_classes(self, train: ImageClasses, test: ImageClasses) -> "_LoadedFewShot":
         """The task on these classes, for meta-training and for meta-testing."""
-        offset, factor = _affine(train, self.invert, self.standardise)
+        offset, factor = affine(train, self.invert, self.standardise)
         options = {own.name: getattr(self, own.name) for own in dataclasses.fields(FewShot)}
         bank, spare = (Bank(own, offset, factor) for own in (train, test))
         about = {"train": train.record(), "test": test.record()}
@@ -126,43 +166,6 @@ class FewShot(AbstractTask):
         )
 
 
-class Bank(eqx.Module):
-    """Images by class on the device, in the type in which they are stored."""
-
-    images: jax.Array
-    """[n, height, width, channels], one class after the other."""
-    first: jax.Array
-    """Where each class begins, [classes]."""
-    count: jax.Array
-    """Images of each class, [classes]."""
-    offset: jax.Array
-    """Input = image * factor + offset, per channel."""
-    factor: jax.Array
-    classes: int = eqx.field(static=True)
-    most: int = eqx.field(static=True)
-    """Images of the largest class."""
-    fewest: int = eqx.field(static=True)
-
-    def __init__(self, own: ImageClasses, offset: np.ndarray, factor: np.ndarray):
-        self.images = jnp.asarray(own.images)
-        self.first = jnp.asarray(np.cumsum(own.counts) - own.counts, jnp.int32)
-        self.count = jnp.asarray(own.counts, jnp.int32)
-        self.offset, self.factor = jnp.asarray(offset), jnp.asarray(factor)
-        self.classes = len(own.counts)
-        self.most, self.fewest = int(own.counts.max()), int(own.counts.min())
-
-    def draw(self, classes: jax.Array, number: int, *, key: Key) -> jax.Array:
-        """`number` different images of each class, by their place in the bank, [ways, number]."""
-        score = jr.uniform(key, (classes.shape[0], self.most))
-        there = jnp.arange(self.most, dtype=jnp.int32) < self.count[classes, None]
-        score = jnp.where(there, score, -1.0)
-        return self.first[classes, None] + jax.lax.top_k(score, number)[1].astype(jnp.int32)
-
-    def inputs(self, index: jax.Array) -> jax.Array:
-        """Images by their place as inputs of a network, [..., height, width, channels]."""
-        return self.images[index].astype(self.factor.dtype) * self.factor + self.offset
-
-
 class _LoadedFewShot(FewShot):
     """`FewShot` with its images."""
 
@@ -173,10 +176,10 @@ class _LoadedFewShot(FewShot):
     """What a record says of both, as JSON."""
 
     def __check_init__(self):
-        turns = 4 if self.rotations == "classes" else 1
+        turns = self._turns
         need = max(self.shots, self.queries) if self.overlap else self.shots + self.queries
         for bank, use in ((self.bank, "meta-training"), (self.spare, "meta-testing")):
-            if self.ways > turns * bank.classes:
+            if self.ways > turns * bank.classes and not self.replacement:
                 raise UsageError(
                     f"--task.ways {self.ways}: {self.data} has {turns * bank.classes} classes for "
                     f"{use}, ask for at most as many"
@@ -187,6 +190,11 @@ class _LoadedFewShot(FewShot):
                     f"{asked} need {need} images a class, {self.data} has classes of "
                     f"{bank.fewest} for {use}: ask for at most as many"
                 )
+        if self.labels == "own" and self.outputs < turns * self.bank.classes:
+            raise UsageError(
+                f"--task.width {self.width}: the {turns * self.bank.classes} classes of "
+                f"{self.data} need an output each"
+            )
         if self.rotations != "none" and len(set(self.bank.images.shape[1:3])) > 1:
             raise UsageError(
                 f"--task.rotations {self.rotations} needs square images, {self.data} has examples "
@@ -196,6 +204,17 @@ class _LoadedFewShot(FewShot):
     @property
     def input_shape(self) -> tuple[int, ...]:
         return self.bank.images.shape[1:]
+
+    @property
+    def outputs(self) -> int:
+        if self.width is None and self.labels == "own":
+            return self._turns * self.bank.classes
+        return self.width or self.ways
+
+    @property
+    def _turns(self) -> int:
+        """Classes that one class is, by quarter turns."""
+        return 4 if self.rotations == "classes" else 1
 
     def load(self) -> "_LoadedFewShot":
         return self
@@ -211,7 +230,7 @@ class _LoadedFewShot(FewShot):
         class_key, image_key, label_key, order_key, turn_key = jr.split(key, 5)
         chosen, turn = self._classes(class_key, turn_key)
         shown, asked = self._images(chosen, turn, image_key)
-        label = self._labels(label_key)
+        label = self._labels(chosen * self._turns + turn % self._turns, label_key)
         target = jax.nn.one_hot(label, self.outputs, dtype=shown.dtype)
         x, y = _flat(shown), jnp.repeat(target, self.shots, 0)
         if self.order == "iid":
@@ -226,47 +245,49 @@ class _LoadedFewShot(FewShot):
 
     def _classes(self, class_key: Key, turn_key: Key) -> tuple[jax.Array, jax.Array]:
         """Different classes in random order, and the quarter turns of each, [ways]."""
-        turns = 4 if self.rotations == "classes" else 1
-        drawn = jr.permutation(class_key, turns * self.bank.classes)[: self.ways]
+        every = self._turns * self.bank.classes
+        if self.replacement:
+            drawn = jr.randint(class_key, (self.ways,), 0, every, jnp.int32)
+        else:
+            drawn = jr.permutation(class_key, every)[: self.ways]
         if self.rotations == "lifetime":
             return drawn, jr.randint(turn_key, (self.ways,), 0, 4)
-        return drawn // turns, drawn % turns
+        return drawn // self._turns, drawn % self._turns
 
     def _images(self, chosen: jax.Array, turn: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """Shown [ways, shots, ...] and asked [ways, queries, ...]."""
         shown_key, asked_key = jr.split(key)
         if self.overlap:
-            shown = self.bank.draw(chosen, self.shots, key=shown_key)
-            asked = self.bank.draw(chosen, self.queries, key=asked_key)
+            shown = self._draw(chosen, self.shots, shown_key)
+            asked = self._draw(chosen, self.queries, asked_key)
         else:
-            both = self.bank.draw(chosen, self.shots + self.queries, key=shown_key)
+            both = self._draw(chosen, self.shots + self.queries, shown_key)
             shown, asked = both[:, : self.shots], both[:, self.shots :]
         images = (self.bank.inputs(shown), self.bank.inputs(asked))
         if self.rotations == "none":
             return images
         return jax.vmap(_turned)(images[0], turn), jax.vmap(_turned)(images[1], turn)
 
-    def _labels(self, key: Key) -> jax.Array:
+    def _draw(self, chosen: jax.Array, number: int, key: Key) -> jax.Array:
+        """Places of different images, [ways, number]; of a class drawn twice, the same twice, so
+        that none of them is both shown and asked for."""
+        if not self.replacement:
+            return self.bank.draw(chosen, number, key=key)
+        own = jax.vmap(lambda c: self.bank.draw(c[None], number, key=jr.fold_in(key, c))[0])
+        return own(chosen)
+
+    def _labels(self, identity: jax.Array, key: Key) -> jax.Array:
         """The output that stands for each class, [ways]."""
+        if self.labels == "own":
+            return identity
         if self.labels == "ordered":
-            return jnp.arange(self.ways)
-        known = self.outputs if self.labels == "any" else self.ways
-        return jr.permutation(key, known)[: self.ways]
-
-
-def _affine(own: ImageClasses, invert: bool, standardise: bool) -> tuple[np.ndarray, np.ndarray]:
-    """`(offset, factor)`, per channel or feature, in float32."""
-    channels = own.images.shape[-1]
-    factor, offset = np.full(channels, 1 / own.scale), np.zeros(channels)
-    if invert:
-        factor, offset = -factor, offset + 1
-    if standardise:
-        values = own.images.reshape(-1, channels)
-        mean = values.mean(0, dtype=np.float64) * factor + offset
-        std = values.std(0, dtype=np.float64) * np.abs(factor)
-        std = np.where(std > 0, std, 1.0)  # a channel that never varies stays at zero
-        factor, offset = factor / std, (offset - mean) / std
-    return offset.astype(np.float32), factor.astype(np.float32)
+            label = jnp.arange(self.ways)
+        else:
+            known = self.outputs if self.labels == "any" else self.ways
+            label = jr.permutation(key, known)[: self.ways]
+        if self.replacement:  # a class drawn twice has one name, that of its first place
+            label = label[(identity[:, None] == identity).argmax(1)]
+        return label
 
 
 def _flat(images: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ NAMES = [
     "cifar10",
     "cifar100",
     "digits",
+    "emnist",
     "fashion_mnist",
     "mini_imagenet",
     "mnist",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from metaplastic._errors import DataError, UsageError
-from metaplastic.data import ImageClasses
+from metaplastic.data import ImageClasses, load
 from metaplastic.learners.online import online
 from metaplastic.meta.unrolled import Unrolled
 from metaplastic.rules.flp import FLP
@@ -283,3 +283,84 @@ def test_a_record_knows_its_images():
     other = dataclasses.replace(FewShot(ways=2, shots=1, queries=1), test_classes=3).load()
     assert other.record()["sha256"] != record["sha256"]
     assert FewShot(ways=2, shots=1, queries=1).load().record() == record
+
+
+def shared(counts=(9, 10, 11, 12), **options):
+    """The same classes for meta-training and meta-testing, with other images."""
+    own = classes(counts)
+    half = own.counts // 2
+    last = np.concatenate([np.arange(n) >= n - h for n, h in zip(counts, half, strict=True)])
+    parts = ((own.images[~last], own.counts - half), (own.images[last], half))
+    train, test = (ImageClasses("made up", x, n, 1.0) for x, n in parts)
+    task = FewShot(**{"held": "images", "ways": 3, "shots": 2, "queries": 2, **options})
+    return task.with_classes(train, test)
+
+
+def test_every_class_keeps_its_own_output():
+    task = shared(labels="own")
+    for own in (task, task.held_out()):
+        episodes = lifetimes(own)
+        assert own.outputs == 4 and episodes.query.y.shape[-1] == 4
+        np.testing.assert_array_equal(episodes.query.y.argmax(-1), drawn(episodes.query.x)[0])
+        shown = episodes.stream
+        np.testing.assert_array_equal(shown.y.argmax(-1), drawn(shown.x)[0])
+    assert (drawn(lifetimes(task.held_out()).query.x)[1] >= 5).all()
+    turned = shared(labels="own", rotations="classes")
+    assert turned.outputs == 16 and (lifetimes(turned, 300).query.y.sum((0, 1)) > 0).all()
+
+
+def test_the_images_of_every_class_are_split():
+    with pytest.raises(UsageError, match="call load"):
+        _ = FewShot(held="images", labels="own").outputs
+    task = FewShot(held="images", labels="own", shots=50, queries=10).load()
+    images = [bank.images.reshape(len(bank.images), -1) for bank in (task.bank, task.spare)]
+    digits = load("digits")
+    every = np.concatenate([digits.x_train, digits.x_test]).reshape(-1, 64)
+    joined = np.concatenate(images)
+    np.testing.assert_array_equal(joined[np.lexsort(joined.T)], every[np.lexsort(every.T)])
+    counts = np.bincount(np.concatenate([digits.y_train, digits.y_test]))
+    np.testing.assert_array_equal(task.spare.count, counts // 2)
+    np.testing.assert_array_equal(task.bank.count + task.spare.count, counts)
+    means = np.stack([every[np.concatenate([digits.y_train, digits.y_test]) == c].mean(0)
+                      for c in range(10)])  # fmt: skip
+    for bank, own in zip((task.bank, task.spare), images, strict=True):
+        for c in range(10):
+            mean = own[bank.first[c] : bank.first[c] + bank.count[c]].mean(0)
+            assert np.abs(means - mean).sum(1).argmin() == c
+    few = FewShot(held="images", test_images=30).load()
+    assert (few.spare.count == 30).all()
+
+
+def test_classes_drawn_with_replacement():
+    """Of 4 classes, 3 draws are all different in 4 * 3 * 2 / 4^3 = 3/8 of the lifetimes."""
+    task = shared(labels="own", replacement=True)
+    episodes = lifetimes(task, 800)
+    shown, asked = drawn(episodes.stream.x[:, :, 0]), drawn(episodes.query.x)
+    number = np.array([len(set(own)) for own in asked[0]])
+    assert abs((number == 3).mean() - 3 / 8) < 0.05 and (number == 1).any()
+    plain = drawn(lifetimes(shared(labels="own")).query.x)[0]
+    assert all(len(set(own)) == 3 for own in plain.tolist())
+    support, query = (own * 100 + n for own, n in (shown, asked))
+    assert not (query[:, :, None] == support[:, None, :]).any()
+    permuted = lifetimes(shared(replacement=True), 100)
+    for of_class, label in zip(
+        drawn(permuted.query.x)[0], permuted.query.y.argmax(-1), strict=True
+    ):
+        names = set(zip(of_class.tolist(), label.tolist(), strict=True))
+        assert len(names) == len(set(of_class.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": "own"}, "--task.labels own: .*pass --task.held images"),
+        ({"test_images": 3}, "--task.test-images 3 .*--task.held images"),
+        ({"held": "images", "test_classes": 3}, "--task.test-classes 3 splits the classes"),
+        ({"held": "images", "test_images": 200}, "--task.test-images 200: digits has a class of"),
+        ({"held": "images", "labels": "own", "width": 7}, "--task.width 7: the 10 classes of"),
+        ({"held": "images", "shots": 90}, "need 95 images a class"),
+    ],
+)
+def test_impossible_requests_of_shared_classes(options, message):
+    with pytest.raises(UsageError, match=message):
+        FewShot(**options).load()

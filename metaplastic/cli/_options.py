@@ -187,6 +187,18 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def value_tokens(values: Mapping[str, Any], options_type: type, argv: list[str]) -> list[str]:
+    """Values by option, `task.moments`, as command-line tokens, less what `argv` itself sets."""
+    known = option_types(options_type)
+    given = {_key(token, known) for token in argv if token.startswith("--")}
+    return [
+        token
+        for key, value in values.items()
+        if key in known and key not in given
+        for token in _tokens(key, list(value) if isinstance(value, tuple) else value, known[key])
+    ]
+
+
 def _tokens(key: str, value: Any, hint: Any) -> list[str]:
     if hint is bool and isinstance(value, bool):
         stem, dot, leaf = key.rpartition(".")

@@ -29,6 +29,7 @@ from ..models import (
 from ..models._build import network_builder
 from ..rules.base import AbstractRule
 from ..tasks.base import AbstractTask
+from ._copies import own_copy
 from ._start import Start, born
 from .base import AbstractLearner
 
@@ -110,7 +111,7 @@ class OnlineLearner(AbstractLearner):
     def birth(self, *, key: Key) -> OnlineLife:
         back = born(split(self.model, self.frozen)[1], self.start, self.redraw, key=key)
         rule_key = jax.random.fold_in(key, len(plastic_layers(back)))  # apart from the weights'
-        state = self.rule.reborn(back, _own_copy(self.state, key=key), key=rule_key)
+        state = self.rule.reborn(back, own_copy(self.state, key=key), key=rule_key)
         return OnlineLife(eqx.filter(back, eqx.is_array), state, self.optimiser.init(weights(back)))
 
     def step(
@@ -171,18 +172,6 @@ class OnlineLearner(AbstractLearner):
         if isinstance(self.rate, AbstractNetwork):
             return jax.tree.map(lambda rate, step: -rate * step, self.rate, steps)
         return jax.tree.map(lambda step: -self.rate * step, steps)
-
-
-def _own_copy(state: Any, *, key: Key) -> Any:
-    """The same arrays, but a copy for each of many lifetimes that are lived side by side.
-
-    Derivatives of shared arrays would be summed over the lifetimes at every moment, which is slow
-    on a CPU; those of copies are summed once. What is chosen depends on the key, so `vmap` copies.
-    """
-    always = jax.random.key_data(key).ravel()[0] >= 0
-    return jax.tree.map(
-        lambda leaf: jnp.where(always, leaf, leaf) if eqx.is_inexact_array(leaf) else leaf, state
-    )
 
 
 def _rates(model: AbstractNetwork, rate: float, rates: Rates) -> Any:

@@ -13,6 +13,7 @@ from metaplastic.report._table import Table
 from metaplastic.report.change_figures import change_figures
 from metaplastic.report.learner_tables import learner_table
 from metaplastic.report.portrait import read_portrait
+from metaplastic.report.studies.transfer import transfer_table
 
 Row = Mapping[str, Any]
 
@@ -33,11 +34,13 @@ def groups(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def tables_of(result: Row) -> list[Table]:
-    """The tables of a comparison's or a reproduction's learners, one an experiment."""
-    return [
+    """The tables of a comparison's or a reproduction's learners, one an experiment; that of the
+    variants of a run of `transfer`."""
+    tables = [
         _titled(learner_table(rows), name)
         for name, (rows, _) in _learner_runs.by_experiment(result).items()
     ]
+    return [*tables, transfer_table(result)] if result.get("variants") else tables
 
 
 def figures_of(run: Run) -> dict[tuple[str, str], Any]:

@@ -12,7 +12,8 @@ from .. import _registry
 from .._errors import UsageError, nearest
 from .._types import Key
 
-_KINDS = {"learner": "learners", "rule": "rules", "task": "tasks", "estimator": "estimators"}
+KINDS = {"learner": "learners", "rule": "rules", "task": "tasks", "estimator": "estimators"}
+"""Kinds of the registry that the parts of a design are."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,11 @@ def restore_design(record: Mapping[str, Any]) -> Design:
 
 def display_name(what: str, part: Part) -> str:
     """A part's name without the path of a file of one's own."""
-    return _registry.describe(_KINDS[what], part.name).name
+    return _registry.describe(KINDS[what], part.name).name
 
 
 def _part_record(what: str, part: Part) -> dict[str, Any]:
-    entry = _registry.describe(_KINDS[what], part.name)
+    entry = _registry.describe(KINDS[what], part.name)
     return {"name": entry.name, "spec": entry.spec, "fields": dict(part.fields)}
 
 

@@ -17,8 +17,9 @@ from ._traces import Granularity, ModulationName, Plasticity, TraceName, Traces
 from .base import AbstractLearner
 from .hebbian import Readout
 
-EntryName = Literal["drive", "clamp"]
-"""Inputs are added to what a unit receives, or replace its activity."""
+EntryName = Literal["drive", "clamp", "dense"]
+"""Inputs have units of their own, which they drive or whose activity they replace; or they reach
+hidden units through fixed weights, and there are no others."""
 AnswerName = Literal["units", "dense"]
 """The answer is the activity of the first units, or a fixed linear map of all of them."""
 
@@ -41,12 +42,13 @@ class RecurrentHebbianLearner(AbstractLearner):
 
     The units [n] are: one for each input, hidden ones, and a bias unit whose input is always 1.
     `u` [n] are the inputs at the first units, zero at hidden ones; a scale `s` of 20 holds a unit
-    at the sign of its input. With `clamp`, y = u wherever u is not exactly zero. Where a task
-    tells the learner a y, it stands behind x, and zeros where an answer is asked for.
+    at the sign of its input. With `clamp`, y = u wherever u is not exactly zero. With `dense` all
+    units are hidden, and `s u_t` is x_t V + c. Where a task tells the learner a y, it stands behind
+    x, and zeros where an answer is asked for.
 
     Meta-parameters: `w`, `alpha`, and where there are any the rate `eta`, the weights of the
-    modulator (which reads y_t) and of the read-out. A life is `y` and the traces; within a moment
-    the trace before it acts, and then changes.
+    modulator (which reads y_t), of the entrance and of the read-out. A life is `y` and the traces;
+    within a moment the trace before it acts, and then changes.
 
     Miconi, Clune & Stanley (2018), "Differentiable plasticity", sections 3 and 4.1; with
     modulation, Miconi, Rawal, Clune & Stanley (2019), "Backpropamine", section 3.
@@ -64,6 +66,8 @@ class RecurrentHebbianLearner(AbstractLearner):
     bias: bool = eqx.field(static=True)
     entry: EntryName = eqx.field(static=True)
     input_scale: float = eqx.field(static=True)
+    entrance: Readout | None = None
+    """`V` and `c` of the entry `dense`."""
 
     def birth(self, *, key: Key) -> RecurrentLife:
         del key
@@ -94,13 +98,18 @@ class RecurrentHebbianLearner(AbstractLearner):
         if self.plasticity is not None and life.traces is not None:
             weight = self.plasticity.efficacy(weight, life.traces)
         entering, received = self.entering(x, y), life.activity @ weight
+        if self.entry == "dense":
+            return jnp.tanh(received + entering)
         if self.entry == "drive":
             return jnp.tanh(received + self.input_scale * entering)
         return jnp.where(entering != 0, entering, jnp.tanh(received))
 
     def entering(self, x: jax.Array, y: jax.Array | None) -> Activity:
-        """`u`: x, y (or zeros) where the task tells it, zeros at hidden units, 1 at the bias."""
+        """`u`: x, y (or zeros) where the task tells it, zeros at hidden units, 1 at the bias; with
+        `dense`, what reaches the hidden units of them."""
         given = beside(x, y, self.told)
+        if self.entrance is not None:
+            return self.entrance(given)
         given = jnp.pad(given, ((0, 0), (0, self.hidden)))
         return jnp.pad(given, ((0, 0), (0, int(self.bias))), constant_values=1)
 
@@ -138,8 +147,9 @@ def hebbian_recurrent(
     Args:
         task: What it is to learn.
         hidden: Units beside those of the inputs and the bias.
-        bias: A unit that is always active.
-        entry: Inputs drive their units (drive), or set their activity unless exactly zero (clamp).
+        bias: A unit that is always active; `dense` has none, since its entrance has a bias.
+        entry: Inputs drive their units (drive), or set their activity unless exactly zero (clamp),
+            or reach hidden units through weights, without units of their own (dense).
         input_scale: What inputs that drive are multiplied by; 20 amounts to a clamp.
         answer: Read from the first units (units) or by a fixed linear map of all (dense); if it is
             not given, dense for classes and wherever the task tells y, else units.
@@ -154,9 +164,10 @@ def hebbian_recurrent(
         scale: Standard deviation of the initial weights and coefficients.
         key: Draws the initial weights and coefficients.
     """
-    _check(hidden, input_scale, scale)
+    _check(hidden, input_scale, scale, entry)
     told = told_width(task)
-    units = width(task) + told + hidden + int(bias)
+    inputs = width(task) + told
+    units = hidden if entry == "dense" else inputs + hidden + int(bias)
     weight_key, trace_key, readout_key = jr.split(key, 3)
     plasticity = None
     if plastic:
@@ -174,10 +185,11 @@ def hebbian_recurrent(
         )
         if zero_diagonal:
             plasticity = _without_diagonal(plasticity, granularity)
-    readout = None
-    if _answer(task, answer, told) == "dense":
-        own = draw("fan_in", (units, task.outputs), key=readout_key)
-        readout = Readout(own, jnp.zeros((task.outputs,), own.dtype))
+    readout = entrance = None
+    if _answer(task, answer, told, entry) == "dense":
+        readout = _linear(units, task.outputs, key=readout_key)
+    if entry == "dense":
+        entrance = _linear(inputs, units, key=jr.fold_in(readout_key, 1))
     return RecurrentHebbianLearner(
         scale * jr.normal(weight_key, (units, units)),
         plasticity,
@@ -188,7 +200,13 @@ def hebbian_recurrent(
         bias,
         entry,
         input_scale,
+        entrance,
     )
+
+
+def _linear(inputs: int, units: int, *, key: Key) -> Readout:
+    weight = draw("fan_in", (inputs, units), key=key)
+    return Readout(weight, jnp.zeros((units,), weight.dtype))
 
 
 def _without_diagonal(plasticity: Plasticity, granularity: Granularity) -> Plasticity:
@@ -201,8 +219,17 @@ def _without_diagonal(plasticity: Plasticity, granularity: Granularity) -> Plast
     return eqx.tree_at(lambda own: own.alpha, plasticity, plasticity.alpha * others)
 
 
-def _answer(task: AbstractTask, answer: AnswerName | None, told: int) -> AnswerName:
+def _answer(
+    task: AbstractTask, answer: AnswerName | None, told: int, entry: EntryName
+) -> AnswerName:
     """Where the answer is read."""
+    if entry == "dense":
+        if answer == "units":
+            raise UsageError(
+                "--learner.answer units reads the units of the inputs, which --learner.entry dense "
+                "does not have: take --learner.answer dense"
+            )
+        return "dense"
     if answer is None:
         classes = task.criterion.rule_loss == "cross_entropy"
         return "dense" if told or classes or task.outputs > width(task) else "units"
@@ -214,7 +241,11 @@ def _answer(task: AbstractTask, answer: AnswerName | None, told: int) -> AnswerN
     return answer
 
 
-def _check(hidden: int, input_scale: float, scale: float) -> None:
+def _check(hidden: int, input_scale: float, scale: float, entry: EntryName) -> None:
+    if entry == "dense" and hidden < 1:
+        raise UsageError(
+            "--learner.entry dense needs hidden units: say how many, --learner.hidden 20"
+        )
     if hidden < 0:
         raise UsageError(f"--learner.hidden {hidden}: a number of units is not negative")
     if not input_scale > 0:

@@ -138,6 +138,7 @@ def _run_study_arm(
             "label": arm.setting,
             "figure": arm.figure,
             "numbers": {name: np.asarray(own).tolist() for name, own in found.rows.items()},
+            "metrics": dict(found.metrics),
             "data": plain(dict(found.data)),
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -145,9 +146,10 @@ def _run_study_arm(
     rows = []
     for name, values in entry["numbers"].items():
         setting = ", ".join(filter(None, (arm.setting, name)))
-        own, found = np.asarray(values, np.float64), {"setting": setting}
+        metric = entry.get("metrics", {}).get(name, row["metric"])
+        own, found = np.asarray(values, np.float64), {"setting": setting, "metric": metric}
         if np.isfinite(own).all():
-            rows.append({**row, **found, "ours": _ours(own, row["metric"])})
+            rows.append({**row, **found, "ours": _ours(own, metric)})
         else:
             rows.append({**row, **found, "verdict": "diverged"})
     return rows, entry

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -75,6 +76,8 @@ class Found(NamedTuple):
     """One row of the table each: what its name adds to the arm's setting, one number a seed."""
     data: Mapping[str, Any]
     """What figures show of it; anything that JSON can hold."""
+    metrics: Mapping[str, str] = MappingProxyType({})
+    """What the numbers of a row are, by its name, where not the arm's metric."""
 
 
 Study = Callable[[tuple[int, ...], RunFolder, Reporter], Found]

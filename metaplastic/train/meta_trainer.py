@@ -162,12 +162,10 @@ class MetaTrainer:
 
     def _replicas(self, function: Any, state: MetaReplica) -> Any:
         """`function` of every replica: batched, or one after the other."""
-        if not self.loop:
-            return jax.vmap(function)(state)
-        if state.skipped.shape[0] == 1:
+        if state.skipped.shape[0] == 1:  # a batch of one is slower than none
             one = function(jax.tree.map(lambda leaf: leaf[0], state))
             return jax.tree.map(lambda leaf: leaf[None], one)
-        return jax.lax.map(function, state)
+        return jax.lax.map(function, state) if self.loop else jax.vmap(function)(state)
 
     def check(self) -> None:
         """Trace a meta-step without running it, so that parts that do not go together say so."""

@@ -1,0 +1,122 @@
+"""BLUR's experiments: their arms are made, studies give rows and data, figures are drawn."""
+
+import jax.random as jr
+import numpy as np
+import pytest
+
+from metaplastic.papers import _blur_asymmetry, _blur_studies, _blur_toy
+from metaplastic.papers._blur_studies import RATES, Plane, descent_study
+from metaplastic.papers.base import MetaArm, StudyArm
+from metaplastic.papers.blur import PAPER
+from metaplastic.report.records import RunFolder
+from metaplastic.report.studies import blur_asymmetry, blur_depth, blur_synapses, blur_unrolls
+from metaplastic.train.fit import Silent
+from metaplastic.train.meta_options import MetaOptions
+
+TASK = {"functions": ("xor", "or"), "held": ("nxor",), "moments": 2, "batch": 8, "queries": 8}
+PLANE = Plane(TASK, (1, 3), lifetimes=2)
+TINY = MetaOptions(steps=2, meta_batch=2, test_lifetimes=2)
+
+
+@pytest.mark.parametrize("own", PAPER.experiments, ids=lambda own: own.name)
+def test_every_arm_is_one_of_its_experiment(own):
+    for scale in ("quick", "full"):
+        arms = own.arms(scale)
+        assert arms and len({arm.setting for arm in arms}) == len(arms)
+        for arm in arms:
+            if isinstance(arm, MetaArm):
+                arm.options.check()
+                if arm.design.task.name == "plane_functions":
+                    arm.design.make().build(jr.key(0))
+            else:
+                assert isinstance(arm, StudyArm) and arm.study is not None
+
+
+def test_one_number_of_the_paper_is_quoted():
+    quoted = [
+        (own.name, arm.setting, arm.reported.value, arm.reported.provenance)
+        for own in PAPER.experiments
+        for arm in (*own.quick, *own.full)
+        if arm.reported is not None
+    ]
+    assert quoted == [("images", "BLUR, CMA-ES", 0.84, "source")]
+    (arm,) = [a for e in PAPER.experiments for a in e.full if a.reported is not None]
+    task, learner = arm.design.task.fields, arm.design.learner.fields
+    assert (task["data"], task["resize"], learner["hidden"]) == ("mnist", 14, (512,))
+    assert arm.options.steps == 400 and arm.design.estimator.fields["population"] == 80
+
+
+def test_gradient_descent_is_chosen_at_each_number_of_updates(monkeypatch, tmp_path):
+    """The best rate differs with the number of updates, and is the best on held-out functions."""
+    rates = np.asarray(RATES)
+
+    def judge(self, learners, seed):
+        best = np.asarray([0.03, 0.1, 1.0, 3.0])  # after 0, 1, 2, 3 updates
+        held = 0.9 - np.abs(np.log(rates[:, None] / best))[:, None] / 10 + seed / 100
+        return {"held": held, "trained": 1 - np.repeat(held, 2, 1)}
+
+    monkeypatch.setattr(Plane, "judge", judge)
+    monkeypatch.setattr(_blur_studies, "descent", lambda *given: given)
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        found = descent_study(PLANE, (3,))((0, 1), folder, Silent())
+    assert found.data["rates"] == [0.03, 0.1, 1.0, 3.0]
+    assert {name: own.tolist() for name, own in found.rows.items()} == {
+        "1 updates": pytest.approx([0.9, 0.91]),
+        "3 updates": pytest.approx([0.9, 0.91]),
+    }
+    assert found.data["trained"]["accuracy"].shape == (2, 2, 4)
+
+
+@pytest.mark.slow
+def test_studies(tmp_path):
+    """What trains, with two meta-steps; the studies of accuracy are in test_blur_learning."""
+    studies = {
+        "depth": _blur_toy._depth_study(PLANE, 1, (1, 2), {}, TINY),
+        "growth": _blur_toy._growth_study(6, {"oja": 0.1}, TINY),
+        "asymmetry": _blur_asymmetry._study({"symmetric": True}, TINY, 1),
+    }
+    found = {}
+    for name, study in studies.items():
+        with RunFolder.create(tmp_path / name, "x") as folder:
+            found[name] = study((0, 1), folder, Silent())
+    for own in found.values():
+        assert all(np.shape(row) == (2,) and np.isfinite(row).all() for row in own.rows.values())
+    assert np.shape(found["depth"].data["accuracy"]) == (2, 2)
+    assert np.shape(found["growth"].data["size"]) == (2, 7)
+    assert min(min(own) for own in found["asymmetry"].data["asymmetry"]) > 0
+
+
+def test_backpropagation_as_a_genome_has_a_symmetric_jacobian(tmp_path):
+    fields = {**_blur_asymmetry._BACKPROPAGATION, "hidden": (3,)}
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        found = _blur_asymmetry._study(fields, None, 1)((0,), folder, Silent())
+    assert found.rows[""].max() < 1e-3
+
+
+def curve(*shape):
+    return np.random.default_rng(0).uniform(0.5, 1, shape).tolist()
+
+
+def test_figures():
+    both = {
+        "trained": {"names": ["xor", "and"], "accuracy": curve(3, 2, 31)},
+        "held": {"names": ["or", "cross"], "accuracy": curve(3, 2, 31)},
+        "horizon": 10,
+    }
+    entries = [{"label": name, "data": both} for name in ("BLUR", "SGD")]
+    assert set(blur_unrolls.figures(entries)) == {"accuracy_over_updates", "held_out_functions"}
+    depths = [
+        {"label": str(n), "data": {"trained": n, "tested": [1, 2, 4], "accuracy": curve(3, 2)}}
+        for n in (1, 2)
+    ]
+    (figure,) = blur_depth.figures(depths).values()
+    assert len(figure.axes[0].texts) == 6
+    for factor, scale in ((1.0, "linear"), (1e3, "log")):
+        size = (np.asarray(curve(2, 9)) * np.geomspace(1, factor, 9)).tolist()
+        data = {"size": size, "accuracy": curve(2, 9), "horizon": 3}
+        (figure,) = blur_synapses.figures([{"label": "Oja", "data": data}]).values()
+        assert figure.axes[0].get_yscale() == scale
+    (figure,) = blur_asymmetry.figures(
+        [{"label": "BLUR", "data": {"asymmetry": curve(2, 10)}}]
+    ).values()
+    assert len(figure.axes[0].lines[0].get_xdata()) == 10

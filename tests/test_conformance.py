@@ -26,6 +26,7 @@ _LONG = {
     *("hebbian_readout", "weight_decay", "proximal", "modulated", "eprop"),
     *("image_patterns", "few_shot", "binary_patterns", "sinusoid_sequence", "one_shot"),
     *("evolution", "spiking_sinusoid", "wheel_bandit", "bilevel_quadratic", "implicit"),
+    *("pool", "blur", "labelled_batches", "plane_functions", "associative_retrieval"),
 }
 """Members whose programs take long to compile."""
 

@@ -82,6 +82,9 @@ def show(result: dict[str, Any]) -> None:
         f"test {test['metric']} {test['mean']:.4g}{spread}, 95 % interval {low:.4g} to {high:.4g}"
         f" over lifetimes; {test['before']:.4g} before meta-training"
     )
+    if result.get("discovered"):
+        found = result["discovered"]
+        print(f"the rule of seed {found['seed']}:\n{found['formula']}\nrule file: {found['file']}")
     if any(result["skipped"] or ()):
         print(f"meta-steps that were skipped, by seed: {result['skipped']}")
     if result.get("warning"):

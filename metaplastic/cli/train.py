@@ -1,15 +1,28 @@
 """Train a network with a rule."""
 
 import dataclasses
+import typing
 from typing import Any
 
 from metaplastic import _registry
+from metaplastic._errors import UsageError
 from metaplastic.cli import _options, _parts, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.options import TrainOptions
 
-_ABOUT = "Train a network with RULE: a name of `metaplastic list rules`, or your own file.py:Name."
+_ABOUT = (
+    "Train a network with RULE: a name of `metaplastic list rules`, or your own file.py:Name. Or "
+    "with a rule that was discovered: --rule-file FILE, as `metaplastic meta` writes it, or the "
+    "name of one that comes with metaplastic; its options are then those of the file, and learning "
+    "rate, batch size and network as in its lifetimes unless you say otherwise"
+)
+_USAGE = "train RULE [OPTIONS], or train --rule-file FILE [OPTIONS]"
+_OF_FILES = {
+    *("lr", "optimiser", "batch_size"),
+    *("hidden", "filters", "activation", "bias", "initialiser"),
+}
+"""Options whose defaults a rule file may set."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -20,32 +33,66 @@ class TrainCommand(TrainOptions, _options.CommonOptions):
     """Train the same network with frozen hidden layers too, for comparison."""
 
 
+@dataclasses.dataclass(kw_only=True)
+class RuleFileCommand(TrainCommand):
+    """Options of `metaplastic train --rule-file FILE`."""
+
+    own: tuple[str, ...] = ()
+    """Files of your own that the rule file needs, ./mine.py:my_term; nothing else is imported."""
+
+
 def main(argv: list[str]) -> int:
     """`metaplastic train RULE`."""
     if _options.wants_help(argv):
         _options.parse(["--help"], TrainCommand, command="train RULE", about=_ABOUT)
-    name, rest = _options.take_name(argv, "rule", "train RULE [OPTIONS]")
-    options_type = _parts.with_parts(TrainCommand, {"rule": _registry.load("rules", name)})
-    options: Any = _options.parse(rest, options_type, command=f"train {name}", about=_ABOUT)
+    chosen, rest = _parts.choose_parts(argv, ("rule-file",))
+    if chosen:
+        name, rule, options = _of_file(chosen["rule-file"], rest)
+    else:
+        name, rest = _options.take_name(argv, "rule", _USAGE)
+        options_type = _parts.with_parts(TrainCommand, {"rule": _registry.load("rules", name)})
+        options = _options.parse(rest, options_type, command=f"train {name}", about=_ABOUT)
+        rule = options.rule
     own = _options.part(options, TrainOptions)
     own.check()
-    folder = RunFolder.create(options.out, f"train-{_registry.describe('rules', name).name}")
+    shown = name if chosen else _registry.describe("rules", name).name
+    folder = RunFolder.create(options.out, f"train-{shown}")
 
     def work(progress: Progress) -> dict[str, Any]:
         from metaplastic import train
 
         return train.run(
             name,
-            options.rule,
+            rule,
             own,
             seed=options.seed,
             seeds=options.seeds,
             control=options.control,
+            own=getattr(options, "own", ()),
             folder=folder,
             reporter=progress,
         )
 
     return _running.run_into(folder, work, show, quiet=options.quiet, json=options.json)
+
+
+def _of_file(path: str, rest: list[str]) -> tuple[str, Any, Any]:
+    """`(name, rule, options)` of a rule file; its card says what options are by default."""
+    from metaplastic import rule_file
+
+    if rest and not rest[0].startswith("-"):
+        raise UsageError(f"{rest[0]} and --rule-file {path}: name a rule, or a rule file")
+    file = rule_file.read(rule_file.find(path))
+    hints = typing.get_type_hints(TrainOptions)
+    fields = [
+        (key, hints[key], dataclasses.field(kw_only=True, default=_plain(value)))
+        for key, value in file.card.get("use", {}).items()
+        if key in _OF_FILES
+    ]
+    options_type = dataclasses.make_dataclass("Options", fields, bases=(RuleFileCommand,))
+    about = f"Train a network with the rule of {file.path}: {file.card['formula']}"
+    options = _options.parse(rest, options_type, command=f"train --rule-file {path}", about=about)
+    return file.path.stem, rule_file.load(path, own=options.own), options
 
 
 def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
@@ -55,8 +102,14 @@ def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
     return train.resume(folder, reporter=progress)
 
 
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def show(result: dict[str, Any]) -> None:
-    """The result in a line or two for people."""
+    """The result in a few lines for people."""
+    if result.get("formula"):
+        print(result["formula"])
     print(f"{result['rule']} on {result['data']}: {_accuracy(result)}, {result['seconds']:.1f} s")
     if result.get("control"):
         print(f"{result['control']['rule']} (the control): {_accuracy(result['control'])}")

@@ -75,7 +75,7 @@ class RunFolder:
         So that a run that could not begin, for a mistyped option, leaves nothing behind.
         """
         entries = {entry.name for entry in self.path.iterdir()}
-        if not self._created or not entries <= {"config.json", "run.lock"}:
+        if not self._created or not entries <= {"config.json", "rule.safetensors", "run.lock"}:
             return
         for name in entries:
             (self.path / name).unlink()

@@ -99,6 +99,16 @@ class AbstractRule(eqx.Module):
         del model, state
         return {}
 
+    def learned(self, state: RuleState) -> RuleState:
+        """What of the state a rule file keeps: all of it by default. Rules that draw a part anew
+        in every lifetime leave it out (None)."""
+        return state
+
+    def formula(self, state: RuleState) -> str | None:
+        """What the coefficients of the state make of the rule, as text; None for rules whose
+        equation is always the same."""
+        del state
+
     def input_shape(self, shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
         """Shape of one input of the network for data of `shape`; the same by default."""
         del classes

@@ -12,6 +12,7 @@ from .fit import Reporter
 from .meta_fit import MetaOutcome, meta_fit
 from .meta_options import MetaOptions
 from .meta_portrait import write_portrait
+from .meta_rule import write_rule
 from .meta_trainer import MetaTrainer
 
 
@@ -97,6 +98,16 @@ def _run(
     name = label(design)
     outcome = meta_fit(trainer, config["seeds"], folder=folder, reporter=reporter, name=name)
     write_portrait(trainer, outcome.state, config["seeds"], outcome.test, folder)
+    scores = test_summary(outcome, trainer)
+    discovered = write_rule(
+        trainer,
+        outcome.state,
+        outcome.test,
+        design=design,
+        seeds=config["seeds"],
+        scores=scores,
+        folder=folder,
+    )
     result = {
         "learner": display_name("learner", design.learner),
         "rule": None if design.rule is None else display_name("rule", design.rule),
@@ -105,7 +116,8 @@ def _run(
         "seeds": config["seeds"],
         "meta_parameters": trainer.parameters,
         "meta_loss": meta_loss(outcome),
-        "test": test_summary(outcome, trainer),
+        "test": scores,
+        "discovered": discovered,
         "skipped": outcome.records[-1].get("skipped"),
         "warning": outcome.warning,
         "seconds": round(outcome.seconds, 3),

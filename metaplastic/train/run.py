@@ -1,29 +1,41 @@
 """One training run from its options to its result: what `metaplastic train` and `resume` do."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _registry, data
 from .._errors import UsageError
+from .._files import write_atomic
 from ..report.records import RunFolder
+from ..rule_file import FiledRule, load as load_rule_file
 from ..rules.base import AbstractRule
 from .fit import Outcome, Reporter, fit
 from .options import TrainOptions
 from .trainer import Trainer
 
+FILE = "rule.safetensors"
+"""A run's copy of the rule file that it was started with."""
+
 
 def describe_rule(name: str, rule: AbstractRule) -> dict[str, Any]:
     """A rule as a record: where it is found and the values of its fields."""
+    if isinstance(rule, FiledRule):
+        return {"name": name, "file": FILE, "sha256": rule.file.sha256}
     fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule) if f.init}
     entry = _registry.describe("rules", name)
     return {"name": entry.name, "spec": entry.spec, "fields": fields}
 
 
-def restore_rule(record: Mapping[str, Any]) -> AbstractRule:
-    """The rule of a record. Raises `UsageError` where it is gone or has other fields now."""
+def restore_rule(record: Mapping[str, Any], folder: RunFolder | None = None) -> AbstractRule:
+    """The rule of a record. Raises `UsageError` where it is gone or has other fields now.
+
+    `folder` is the run's, which holds a copy of the rule file that it was started with.
+    """
+    if "file" in record and folder is not None:
+        return load_rule_file(folder.path / record["file"], own=record["own"])
     rule_class = _registry.load("rules", record["spec"])
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record["fields"].items()}
     try:
@@ -43,6 +55,7 @@ def run(
     seed: int = 0,
     seeds: int = 1,
     control: bool = False,
+    own: Sequence[str] = (),
     folder: RunFolder,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -50,11 +63,15 @@ def run(
 
     Writes the configuration before the first step, so that the run can be resumed whatever
     happens to it. With `control`, the same network with its hidden layers frozen is trained too.
+    `own`: files of one's own that a rule file needs.
     """
     dataset = data.load(options.data)
+    described = describe_rule(name, rule)
+    if isinstance(rule, FiledRule):
+        described["own"] = list(own)
     config = {
         "command": "train",
-        "rule": describe_rule(name, rule),
+        "rule": described,
         "options": dataclasses.asdict(options),
         "seeds": list(range(seed, seed + seeds)),
         "control": control,
@@ -62,6 +79,8 @@ def run(
         "protocol": protocol(options),
     }
     trainer = Trainer(rule, dataset, options)  # before the record: it checks the options
+    if isinstance(rule, FiledRule):
+        write_atomic(folder.path / FILE, rule.file.data, run=folder.path)
     folder.write_config(config)
     return _run(config, trainer, folder, reporter)
 
@@ -76,7 +95,8 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
         return done
     config = folder.read_config("rule", "options", "seeds", "data", "control", "protocol")
     dataset = require_same_data(config, folder)
-    trainer = Trainer(restore_rule(config["rule"]), dataset, restore_options(config["options"]))
+    rule = restore_rule(config["rule"], folder)
+    trainer = Trainer(rule, dataset, restore_options(config["options"]))
     return _run(config, trainer, folder, reporter)
 
 
@@ -116,6 +136,9 @@ def _run(
         control = {"rule": "shallow", "test_accuracy": summary(control_outcome, options)}
     result = {
         "rule": name,
+        "formula": trainer.rule.file.card["formula"]
+        if isinstance(trainer.rule, FiledRule)
+        else None,
         "data": config["data"]["name"],
         "model": options.model,
         "seeds": seeds,

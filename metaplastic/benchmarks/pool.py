@@ -1,0 +1,192 @@
+"""A meta-step of a pool of ten terms: against an eager PyTorch loop and ten products; the floor."""
+
+import contextlib
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import MissingExtraError, require_extra
+from ..meta.unrolled import blocked_scan
+from ..models import mlp, plastic_layers
+from ..rules import pool
+from ..rules._pool_terms import PUBLISHED
+from ..rules.pool import Pool, PoolState, combine
+from ._timing import row, seconds_each
+
+_WIDTHS = (64, 170, 130, 100, 70, 10)
+_UPDATES, _QUERIES = 250, 50
+_SCAN = blocked_scan(math.isqrt(_UPDATES))  # as the estimator `unrolled` does
+_THETA = dict.fromkeys(PUBLISHED, 1e-5) | {"pseudo_gradient": 0.03}
+
+
+def run() -> list[dict[str, Any]]:
+    """64-170-130-100-70-10, 250 updates of one example, and the derivative by ten coefficients.
+
+    One lifetime a meta-step, whole: updates, 50 questions, the gradient of their loss; images and
+    first weights are given. `floor`: the products of vectors with weights that such a lifetime and
+    its derivative cannot do without, and nothing else.
+    """
+    candidates: dict[str, Callable[[], Any]] = {
+        "ours": _ours(stacked=True),
+        "ten": _ours(stacked=False),
+        "floor": _floor(),
+    }
+    with contextlib.suppress(MissingExtraError):  # that comparison needs the extra `bench`
+        candidates["torch"] = _torch()
+    if "torch" not in candidates:
+        require_extra("torch", "bench")
+    seconds = seconds_each(candidates, repeats=5)
+    names = {
+        "torch": ("ten terms, 250 updates: eager PyTorch / ours", ">= 20"),
+        "ten": ("ten terms, 250 updates: ten outer products / ours", "-"),
+    }
+    rows = [_turned(*names[own], seconds[own], seconds["ours"]) for own in names]
+    floor = row(
+        "ten terms, 250 updates: ours / its matrix products", seconds["ours"], seconds["floor"], "-"
+    )
+    return [*rows, floor]
+
+
+def _turned(name: str, bar: str, theirs: list[float], ours: list[float]) -> dict[str, Any]:
+    """A row of how many times as long the others take."""
+    own = row(name, theirs, ours, bar)
+    # `row` names what is divided first `ours`; here it is the other way round.
+    own["ours_ms"], own["reference_ms"] = own["reference_ms"], own["ours_ms"]
+    return own
+
+
+def _data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    x = random.random((_UPDATES + _QUERIES, _WIDTHS[0]), np.float32)
+    y = np.eye(_WIDTHS[-1], dtype=np.float32)[random.integers(0, 5, len(x))]
+    return x[:_UPDATES], y[:_UPDATES], x[_UPDATES:], y[_UPDATES:]
+
+
+def _weights(seed: int) -> list[np.ndarray]:
+    """Xavier uniform, [inputs, units] a layer."""
+    random = np.random.default_rng(seed)
+    pairs = itertools.pairwise(_WIDTHS)
+    return [
+        (random.uniform(-1, 1, (a, b)) * math.sqrt(6 / (a + b))).astype(np.float32)
+        for a, b in pairs
+    ]
+
+
+# Ours
+
+
+def _apart(layer: Any, parts: Any) -> jax.Array:
+    """Every term's product by itself."""
+    return functools.reduce(jnp.add, [combine(layer, [own]) for own in parts])
+
+
+def _ours(*, stacked: bool) -> Callable[[], Any]:
+    rule, width = Pool(terms=("published",)), _WIDTHS[1:-1]
+    like = mlp(_WIDTHS[:1], _WIDTHS[-1], hidden=width, activation="softplus", key=jax.random.key(0))
+    weights, feedback = (tuple(map(jnp.asarray, _weights(seed))) for seed in (0, 1))
+    model = eqx.tree_at(lambda net: [own.weight for own in plastic_layers(net)], like, weights)
+    x, y, asked, answers = map(jnp.asarray, _data())
+
+    def loss(theta: Any) -> jax.Array:
+        own = PoolState(theta, feedback)
+
+        def step(net: Any, moment: Any) -> tuple[Any, None]:
+            whole = eqx.combine(net, model)
+            updates = rule.updates(
+                whole, own, moment[0][None], moment[1][None], key=jax.random.key(0)
+            )[0]
+            return jax.tree.map(lambda w, g: w - g, net, updates), None
+
+        net = _SCAN(step, eqx.filter(model, eqx.is_array), (x, y))[0]
+        return rule._loss.value(eqx.combine(net, model)(asked), answers)
+
+    theta = {name: jnp.float32(value) for name, value in _THETA.items()}
+    with contextlib.nullcontext() if stacked else mock.patch.object(pool, "combine", _apart):
+        compiled = jax.jit(jax.grad(loss)).lower(theta).compile()
+    return lambda: compiled(theta)
+
+
+def _floor() -> Callable[[], Any]:
+    """Per update and layer: x W, e B^T, d W and y W^T, a product of rank three; and what their
+    derivatives need."""
+    weights = [jnp.asarray(own) for own in _weights(0)]
+    feedback = [jnp.asarray(own) for own in _weights(1)]
+    x = jnp.asarray(_data()[0])
+
+    def loss(scale: jax.Array) -> jax.Array:
+        def step(own: Any, x: jax.Array) -> tuple[Any, None]:
+            pre, after = x[None], []
+            for weight, back in zip(own, feedback, strict=True):
+                post = pre @ weight
+                d = (scale * post) @ back.T
+                again = (d @ weight, post @ weight.T)
+                rows = jnp.concatenate([pre, d, again[1]])
+                columns = jnp.concatenate([post, again[0], scale * post])
+                after.append(weight + 1e-6 * (rows.T @ columns))
+                pre = post
+            return after, None
+
+        return jnp.stack([own.sum() for own in _SCAN(step, weights, x)[0]]).sum()
+
+    compiled = jax.jit(jax.grad(loss)).lower(jnp.float32(0.1)).compile()
+    return lambda: compiled(jnp.float32(0.1))
+
+
+# PyTorch
+
+
+def _torch() -> Callable[[], Any]:
+    require_extra("torch", "bench")
+    import torch  # pyright: ignore[reportMissingImports]
+
+    torch.set_num_threads(1)  # on a busy machine, two wait for each other most of the time
+    x, y, asked, answers = map(torch.from_numpy, _data())
+    start = [torch.from_numpy(own) for own in _weights(0)]
+    feedback = [torch.from_numpy(own) for own in _weights(1)]
+    theta = [torch.tensor(_THETA[name], requires_grad=True) for name in PUBLISHED]
+
+    def forward(weights: Any, x: Any) -> list[Any]:
+        activity = [x]
+        for weight in weights[:-1]:
+            activity.append(torch.nn.functional.softplus(activity[-1] @ weight, 10.0))
+        return [*activity, activity[-1] @ weights[-1]]
+
+    def change(pre: Any, post: Any, e: Any, d: Any, weight: Any) -> Any:
+        """The terms that share a presynaptic factor together, as ours."""
+        t, drive = theta, pre @ weight
+        agreement, error = (post * (d @ weight)).sum(), (e * drive).sum()
+        by_pre = e * (t[0] + t[5] * post.sum() + t[7] * agreement)
+        by_d = post * (t[1] + t[6] * agreement + t[8] * error) + t[2] * e + t[4]
+        recalled = pre - post @ weight.T
+        rows = torch.cat([pre, d, recalled])
+        columns = torch.cat([-by_pre, -by_d, t[9] * post])
+        return rows.T @ columns - t[3] * weight
+
+    def update(weights: Any, x: Any, y: Any) -> list[Any]:
+        activity = forward(weights, x)
+        activity[-1] = torch.softmax(activity[-1], -1)
+        e, changed = activity[-1] - y, []
+        for index in range(len(weights) - 1, -1, -1):
+            pre, post = activity[index], activity[index + 1]
+            d = (e @ feedback[index].T) * (1 - torch.exp(-10 * pre))
+            changed.append(weights[index] + change(pre, post, e, d, weights[index]))
+            e = d
+        return changed[::-1]
+
+    def meta_step() -> Any:
+        weights: Any = start
+        for index in range(_UPDATES):
+            weights = update(weights, x[index : index + 1], y[index : index + 1])
+        output = forward(weights, asked)[-1]
+        loss = -(answers * torch.log_softmax(output, -1)).sum(-1).mean()
+        return torch.autograd.grad(loss, theta)
+
+    return meta_step

@@ -1,0 +1,213 @@
+"""Rule files: what they keep, what they refuse, and that reading one executes nothing."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors import numpy as store
+
+from metaplastic import rule_file
+from metaplastic._errors import MetaplasticError, UsageError
+from metaplastic.learners.online import OnlineLearner, with_loss
+from metaplastic.models import mlp
+from metaplastic.rules.base import AbstractRule
+from metaplastic.rules.pool import Pool, PoolState
+from metaplastic.tasks.sinusoid import Sinusoid
+from metaplastic.testing import assert_conforms
+
+BIO = {"pseudo_gradient": 0.056, "ehebb": -0.071, "oja": 0.012}
+
+
+def learned(rule, model, key):
+    """The rule's state with values that no start has."""
+    state = rule.init(model, key=key)
+    random = np.random.default_rng(0)
+    draw = lambda leaf: jnp.asarray(random.standard_normal(leaf.shape), leaf.dtype)  # noqa: E731
+    return PoolState(jax.tree.map(draw, state.coefficients), state.feedback)
+
+
+@pytest.fixture
+def model(getkey):
+    return mlp((5,), 3, hidden=(4,), activation="softplus", key=getkey())
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A rule file with the three terms of the discovered rule."""
+    path = tmp_path / "bio.safetensors"
+    state = PoolState({name: jnp.float32(value) for name, value in BIO.items()}, None)
+    rule_file.save(path, Pool(), state, {"use": {"hidden": [4]}, "licence": "CC0-1.0"})
+    return path
+
+
+def rewrite(path, change):
+    """Write the file again, with a card that is changed and sealed anew."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    card = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["card"])
+    change(card)
+    text = json.dumps(card)
+    sealed = {"format": "metaplastic rule", "card": text}
+    sealed["sha256"] = rule_file._digest(text.encode())
+    path.write_bytes(store.save(store.load(data), sealed))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"terms": ("published",)},
+        {"granularity": "layer", "feedback": "direct"},
+        {"granularity": "synapse", "terms": ("abcd",), "feedback": "learned"},
+    ],
+)
+def test_updates_are_the_same_to_the_bit(fields, model, tmp_path, getkey):
+    rule, key = Pool(**fields), getkey()
+    state = learned(rule, model, key)
+    rule_file.save(tmp_path / "own.safetensors", rule, state)
+    again = rule_file.load(tmp_path / "own.safetensors")
+    restored = again.init(model, key=key)
+    x, y, key = jax.random.normal(key, (6, 5)), jnp.eye(6, 3), getkey()
+    first = rule.updates(model, state, x, y, key=key)[0]
+    second = again.updates(model, restored, x, y, key=key)[0]
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        assert np.array_equal(a, b)
+        assert np.any(a)
+    assert again.file.card["formula"] == rule.formula(state)
+
+
+def test_a_loaded_rule_is_a_rule(path, model, getkey):
+    rule = rule_file.load(path)
+    assert isinstance(rule, AbstractRule)
+    assert_conforms(rule, only=["runs", "structure", "state", "hooks", "jit"])
+    learner = OnlineLearner(model, with_loss(rule, Sinusoid()), key=getkey())
+    assert learner.rule._loss is Pool(loss="squared_error")._loss
+    assert float(learner.state.coefficients["ehebb"]) == np.float32(-0.071)
+    life = learner.birth(key=getkey())
+    assert not np.array_equal(life.rule.feedback[1], learner.state.feedback[1])
+    assert rule.file.card["licence"] == "CC0-1.0"
+    assert hash(rule_file.load(path).file) == hash(rule.file)
+
+
+def test_names_are_those_that_ship():
+    assert rule_file.names()
+    for name in rule_file.names():
+        card = rule_file.load(name).file.card
+        assert card["formula"].startswith("dW")
+        assert card["licence"]
+        assert card["meta_training"]["command"].startswith("metaplastic meta online --rule pool")
+        assert card["meta_training"]["scores"]["metric"] == "accuracy"
+        assert "/" not in card["meta_training"]["command"]
+
+
+def test_a_file_that_ends_too_early(path):
+    whole = path.read_bytes()
+    for size in {0, 7, 9, 20, len(whole) // 2, len(whole) - 1}:
+        path.write_bytes(whole[:size])
+        with pytest.raises(MetaplasticError, match=r"^[^\n]*(is damaged|is no rule file)[^\n]*$"):
+            rule_file.load(path)
+
+
+def test_any_byte_that_is_changed(path):
+    whole = path.read_bytes()
+    said = set()
+    for place in range(8, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(MetaplasticError, match=r"^[^\n]*$") as error:
+            rule_file.load(path)
+        said |= {
+            part for part in ("changed", "damaged", "no rule file") if part in str(error.value)
+        }
+    assert said == {"changed", "damaged", "no rule file"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (
+            lambda card: card.update(schema=2),
+            MetaplasticError,
+            "was written by a newer metaplastic (schema 2, this one reads up to 1): upgrade",
+        ),
+        (
+            lambda card: card["rule"].update(name="pol"),
+            UsageError,
+            "cannot make (unknown rule 'pol': did you mean 'pool'?): it was written by version",
+        ),
+        (
+            lambda card: card["rule"]["fields"].update(terms=["ehbb"]),
+            UsageError,
+            "cannot make (unknown term 'ehbb': did you mean 'ehebb'?)",
+        ),
+        (lambda card: card["rule"]["fields"].update(depth=3), UsageError, "unexpected keyword"),
+        (lambda card: card.pop("rule"), MetaplasticError, "is no rule file: its card does not"),
+        (lambda card: card["tensors"].clear(), MetaplasticError, "a checksum is wrong"),
+    ],
+)
+def test_cards_that_are_refused(change, kind, message, path):
+    rewrite(path, change)
+    with pytest.raises(kind, match=r"^[^\n]*$") as error:
+        rule_file.load(path)
+    assert message in str(error.value)
+
+
+def test_files_of_something_else(tmp_path):
+    path = tmp_path / "own.safetensors"
+    for content in (b"", b"hello, this is text", store.save({"a": np.zeros(3)})):
+        path.write_bytes(content)
+        with pytest.raises(MetaplasticError, match="is no rule file"):
+            rule_file.load(path)
+    with pytest.raises(UsageError, match=r"ends in \.safetensors"):
+        rule_file.save(tmp_path / "rule.npz", Pool(), PoolState({}, None))
+    with pytest.raises(UsageError, match=r"did you mean 'own\.safetensors'\?"):
+        rule_file.load(tmp_path / "owm.safetensors")
+    with pytest.raises(UsageError, match="unknown rule file 'nobody'"):
+        rule_file.load("nobody")
+
+
+def test_another_network(model, tmp_path, getkey):
+    path = tmp_path / "own.safetensors"
+    rule = Pool(granularity="layer")
+    state = learned(rule, model, getkey())
+    rule_file.save(path, rule, state, {"use": {"hidden": [4]}})
+    deeper = mlp((5,), 3, hidden=(4, 4), key=getkey())
+    with pytest.raises(UsageError, match=r"^[^\n]*$") as error:
+        rule_file.load(path).init(deeper, key=getkey())
+    assert "coefficients.ehebb of shape 2, this one needs 3; use" in str(error.value)
+    assert "such as --hidden 4" in str(error.value)
+
+
+def test_nothing_is_executed(tmp_path, model, getkey, monkeypatch):
+    mine, trap = tmp_path / "mine.py", tmp_path / "imported"
+    mine.write_text(
+        "from pathlib import Path\nfrom metaplastic.rules.pool import term\n"
+        f"Path({str(trap)!r}).touch()\n\n"
+        '@term("y x^T * 2")\ndef twice(s):\n    return 2 * s.y, s.x\n'
+    )
+    rule = Pool(terms=(f"{mine}:twice=0.5",))
+    path = tmp_path / "own.safetensors"
+    rule_file.save(path, rule, rule.init(model, key=getkey()))
+    assert str(tmp_path) not in path.read_bytes().decode("latin-1")
+    trap.unlink()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"needs mine\.py:twice, a file that did not come with it"):
+        rule_file.load(path)
+    rewrite(path, lambda card: card["rule"].update(name=str(mine)))
+    with pytest.raises(UsageError, match="rule files execute nothing"):
+        rule_file.load(path)
+    assert not trap.exists()
+
+
+def test_a_file_of_ones_own_that_is_named(tmp_path, model, getkey, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from metaplastic.rules.pool import term\n\n"
+        '@term("y x^T * 2")\ndef twice(s):\n    return 2 * s.y, s.x\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    rule = Pool(terms=("mine.py:twice=0.5",))
+    state = rule.init(model, key=getkey())
+    rule_file.save("own.safetensors", rule, state)
+    again = rule_file.load("own.safetensors", own=["./mine.py:twice"])
+    assert again.file.card["formula"] == "dW = 0.5 y x^T * 2"
+    assert float(again.init(model, key=getkey()).coefficients["twice"]) == 0.5

@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PYTHON ?=
 
-.PHONY: help demo test lint docs bench check clean
+.PHONY: help demo test test-slow lint docs bench check clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo   seven ways of assigning credit on images of digits (two minutes)"
 	@echo "make test   the tests"
+	@echo "make test-slow  the same with those that take minutes, and shapes and types checked in every call"
 	@echo "make lint   ruff and pyright"
 	@echo "make docs   the documentation, in docs/_build/html"
 	@echo "make bench  speed on this machine"
@@ -23,6 +24,10 @@ demo: $(VENV)/.with-cli
 
 test: $(VENV)/.with-test
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+test-slow: $(VENV)/.with-test
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --slow \
+		--jaxtyping-packages=metaplastic,beartype.beartype
 
 lint: $(VENV)/.with-test $(VENV)/.with-lint
 	$(BIN)/ruff check .

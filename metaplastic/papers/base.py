@@ -91,8 +91,8 @@ class StudyArm:
     setting: str
     """Its rows as the table names them, before what each adds."""
     study: Study
-    figure: str
-    """The module of `metaplastic.report.studies` that draws its data."""
+    figure: str | None = None
+    """The module of `metaplastic.report.studies` that draws its data; None: nothing does."""
     metric: str | None = None
     """What its numbers are, where not the experiment's metric."""
     higher_is_better: bool = False

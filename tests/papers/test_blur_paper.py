@@ -39,7 +39,8 @@ def test_one_number_of_the_paper_is_quoted():
         for arm in (*own.quick, *own.full)
         if arm.reported is not None
     ]
-    assert quoted == [("images", "BLUR, CMA-ES", 0.84, "source")]
+    # In percent, as the metric is; beside both scales.
+    assert quoted == [("mnist", "BLUR, CMA-ES", 84.0, "source")] * 2
     (arm,) = [a for e in PAPER.experiments for a in e.full if a.reported is not None]
     task, learner = arm.design.task.fields, arm.design.learner.fields
     assert (task["data"], task["resize"], learner["hidden"]) == ("mnist", 14, (512,))

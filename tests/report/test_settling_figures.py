@@ -86,9 +86,10 @@ def test_the_wheel_shows_regret_and_the_arms_taken():
 
 
 def test_a_reproduction_draws_its_studies(tmp_path):
+    numbers = {**reference(), "figure": None}  # a study that nothing draws
     with RunFolder.create(tmp_path / "run", "x") as folder:
         folder.write_config({"command": "reproduce", "paper": "cml"})
-        folder.write_result({"rows": [], "studies": [errors(), reference(), agent()]})
+        folder.write_result({"rows": [], "studies": [errors(), reference(), agent(), numbers]})
     stems = {f"{path.parent.name}/{path.stem}" for path in draw(folder)}
     assert stems == {"beta/error_over_beta", "wheel/wheel_regret", "wheel/wheel_policies"}
     assert len(_learner_runs.studies_figures(folder.read_result() or {})) == 3

@@ -27,6 +27,7 @@ _LONG = {
     *("image_patterns", "few_shot", "binary_patterns", "sinusoid_sequence", "one_shot"),
     *("evolution", "spiking_sinusoid", "wheel_bandit", "bilevel_quadratic", "implicit"),
     *("pool", "blur", "labelled_batches", "plane_functions", "associative_retrieval"),
+    *("continual_familiarity", "complex_synapse", "contrastive", "fast_weights", "stpn", "cma_es"),
 }
 """Members whose programs take long to compile."""
 

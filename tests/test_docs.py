@@ -94,6 +94,13 @@ def test_links_inside_the_repository_exist(page):
     assert not missing
 
 
+_PARTS = {
+    "meta": {"--rule", "--task", "--estimator"},
+    "train": {"--rule-file"},
+    "transfer": {"--task", "--suite"},
+}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_exist_with_their_options(page):
     known = _options()
@@ -110,7 +117,7 @@ def test_commands_exist_with_their_options(page):
         assert words[1] in commands(), line
         options = {word.partition("=")[0] for word in words if word.startswith("--")}
         plain = {option for option in options if "." not in option}
-        parts = {"--rule", "--task", "--estimator"} if words[1] == "meta" else set()
+        parts = _PARTS.get(words[1], set())
         assert plain <= known | parts, f"{line}: {plain - known}"
 
 

@@ -77,6 +77,7 @@ def test_updates_are_the_same_to_the_bit(fields, model, tmp_path, getkey):
     assert again.file.card["formula"] == rule.formula(state)
 
 
+@pytest.mark.slow
 def test_a_loaded_rule_is_a_rule(path, model, getkey):
     rule = rule_file.load(path)
     assert isinstance(rule, AbstractRule)

@@ -67,6 +67,7 @@ def small(task: AbstractTask, key: jax.Array, **options: Any) -> Any:
     return complex_synapse(task, rule=Backprop(), key=key, **options)
 
 
+@pytest.mark.slow
 def test_what_uniform_safe_and_perfect_choices_cost():
     uniform = bandit_regret(Uniform(), seeds=range(200))
     safe, perfect = (bandit_regret(agent, seeds=range(40)) for agent in (Always(), Oracle()))

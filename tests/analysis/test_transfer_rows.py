@@ -57,6 +57,7 @@ def test_the_design_itself_and_its_curve(as_trained):
     np.testing.assert_allclose(curve[:, -1], as_trained["trained"]["per_seed"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_learned_rate_in_a_wider_network(trained):
     changes = {"learner.hidden": (5, 5), "task.moments": 1}
     row = evaluate(trained, Variant("wider", changes), lifetimes=2)

@@ -56,6 +56,7 @@ def test_changes_beside_the_run_itself(run, tmp_path, capsys):
     assert "learner.hidden 5 5" in page and "Test mean squared error" in page
 
 
+@pytest.mark.slow
 def test_the_suite_and_another_task(run, tmp_path, capsys):
     argv = ["transfer", str(run), "--task", "sinusoid_sequence", "--task.shots", "2", "--suite"]
     assert main([*argv, "--quiet", "--json", "--out", str(tmp_path / "out")]) == 0

@@ -51,6 +51,7 @@ def test_one_shot_is_learned_by_plasticity_alone():
     assert abs(fixed.last_metric.mean() - 0.5) < 0.03
 
 
+@pytest.mark.slow
 def test_completion_is_learned_by_plasticity_alone():
     plastic = Run(COMPLETION, 8, 1500, gamma=0.5)
     fixed = Run(COMPLETION, 8, 1500, gamma=0.5, plastic=False)

@@ -32,6 +32,7 @@ def measured(rule):
     return learner, episode, run(learner, episode)
 
 
+@pytest.mark.slow
 def test_symmetric_feedback_has_no_angle_and_leads_where_the_lifetime_does():
     learner, episode, point = measured({"terms": ("pseudo_gradient=0.5",), "feedback": "symmetric"})
     assert point.angle.shape == (25, 2)

@@ -48,6 +48,7 @@ def arm(setting, **fields):
     return StudyArm(setting=setting, study=study, figure="stpn_familiarity")
 
 
+@pytest.mark.slow
 def test_a_study_gives_rows_data_and_figures(tmp_path, monkeypatch):
     arms = (arm("plastic"),)
     own = Experiment(name="e", title="t", metric="accuracy, %", quick=arms)

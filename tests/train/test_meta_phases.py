@@ -41,6 +41,7 @@ def test_a_free_phase_that_diverges():
         trained(Contrastive(), optimiser="sgd", rate=1e3, steps=30)
 
 
+@pytest.mark.slow
 def test_a_nudged_phase_that_diverges():
     estimator = Contrastive(optimiser="sgd", rate=1e6, steps=40)
     sentence = r"phase at beta 0.1, step \d+ is not finite in lifetime 0; try a smaller --learner"

@@ -28,8 +28,10 @@ _LONG = {
     *("evolution", "spiking_sinusoid", "wheel_bandit", "bilevel_quadratic", "implicit"),
     *("pool", "blur", "labelled_batches", "plane_functions", "associative_retrieval"),
     *("continual_familiarity", "complex_synapse", "contrastive", "fast_weights", "stpn", "cma_es"),
+    *("kolen_pollack", "sign_symmetry", "drtp", "hebbian_recurrent", "lstm", "hebb_ff", "reversal"),
+    *("regularisation", "reptile", "hebbian_recursion", "first_order"),
 }
-"""Members whose programs take long to compile."""
+"""Members that are tried on demand: long to compile, or near kin of those that are always tried."""
 
 
 @pytest.mark.parametrize(

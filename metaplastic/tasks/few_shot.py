@@ -14,11 +14,12 @@ from .._errors import UsageError
 from .._types import Key
 from ..data import ImageClasses, load_classes, load_shared_classes
 from ._bank import Bank as Bank, affine
-from .base import AbstractTask, Episode, Query, Stream
+from ._unread import AbstractUnread
+from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
 
 
-class FewShot(AbstractTask):
+class FewShot(AbstractUnread):
     """Classes that the network has never met, a few examples of each, then others to name.
 
     A lifetime draws `ways` classes, `shots` examples of each to learn from and `queries` others to
@@ -117,17 +118,10 @@ class FewShot(AbstractTask):
                 )
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        raise self._unloaded()
-
-    @property
     def outputs(self) -> int:
         if self.width is None and self.labels == "own":
-            raise self._unloaded()
+            raise self._unread()
         return self.width or self.ways
-
-    def sample(self, key: Key) -> Episode:
-        raise self._unloaded()
 
     def load(self) -> "_LoadedFewShot":
         """The task with the images of all its classes on the device.
@@ -159,11 +153,6 @@ class FewShot(AbstractTask):
             **about,
         }
         return _LoadedFewShot(bank=bank, spare=spare, about=json.dumps(about), **options)
-
-    def _unloaded(self) -> UsageError:
-        return UsageError(
-            f"the task few_shot has not read its images of {self.data} yet: call load() first"
-        )
 
 
 class _LoadedFewShot(FewShot):

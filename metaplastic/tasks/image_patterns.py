@@ -17,14 +17,15 @@ from .._types import Key
 from ..data._base import Dataset
 from ..data._resize import resize
 from ._recall import check_times, recall
-from .base import AbstractTask, Episode
+from ._unread import AbstractUnread
+from .base import Episode
 from .criteria import PATTERNS, REGRESSION, Criterion
 
 Half = Literal["either", "top", "bottom"]
 HeldOut = Literal["last_fifth", "test_set"]
 
 
-class ImagePatterns(AbstractTask):
+class ImagePatterns(AbstractUnread):
     """Images, each shown `on` moments; then half of one, and the rest is asked for.
 
     An image is summed over its channels, freed of its mean and divided by its largest absolute
@@ -71,17 +72,6 @@ class ImagePatterns(AbstractTask):
             if getattr(self, name) not in known:
                 raise UsageError(f"--task.{name} {getattr(self, name)}: say {' or '.join(known)}")
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        raise self._unloaded()
-
-    @property
-    def outputs(self) -> int:
-        raise self._unloaded()
-
-    def sample(self, key: Key) -> Episode:
-        raise self._unloaded()
-
     def load(self) -> "_LoadedImagePatterns":
         """The task with its images on the device.
 
@@ -100,11 +90,6 @@ class ImagePatterns(AbstractTask):
         options = {own.name: getattr(self, own.name) for own in dataclasses.fields(ImagePatterns)}
         about = json.dumps(dataset.record())
         return _LoadedImagePatterns(bank=banks[0], spare=banks[1], about=about, **options)
-
-    def _unloaded(self) -> UsageError:
-        return UsageError(
-            f"the task image_patterns has not read its images of {self.data} yet: call load() first"
-        )
 
 
 class _LoadedImagePatterns(ImagePatterns):

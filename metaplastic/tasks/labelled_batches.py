@@ -17,14 +17,15 @@ from .._types import Key
 from ..data import Dataset, by_class
 from ._bank import Bank, affine
 from ._class_groups import read_groups
-from .base import AbstractTask, Episode, Query, Stream
+from ._unread import AbstractUnread
+from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
 
 _PARTS = 5
 """Meta-training asks for one of so many parts of the images, and shows the others."""
 
 
-class LabelledBatches(AbstractTask):
+class LabelledBatches(AbstractUnread):
     """A data set from its beginning: a batch of random images a moment, then questions.
 
     A lifetime draws one of the groups of classes (`all`, or `0-4 5-9`: as many problems), perhaps
@@ -72,17 +73,6 @@ class LabelledBatches(AbstractTask):
                 raise UsageError(f"--task.{name} {value}: at least 1 is needed")
         if self.labels not in ("own", "permuted"):
             raise UsageError(f"--task.labels {self.labels}: say own or permuted")
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        raise self._unloaded()
-
-    @property
-    def outputs(self) -> int:
-        raise self._unloaded()
-
-    def sample(self, key: Key) -> Episode:
-        raise self._unloaded()
 
     def load(self) -> "_LoadedLabelledBatches":
         """The task with its images on the device.
@@ -134,12 +124,6 @@ class LabelledBatches(AbstractTask):
         if self.labels == "own":
             return max(map(max, groups)) + 1
         return self.ways or max(map(len, groups))
-
-    def _unloaded(self) -> UsageError:
-        return UsageError(
-            f"the task labelled_batches has not read its images of {self.data} yet: call load() "
-            "first"
-        )
 
 
 class _LoadedLabelledBatches(LabelledBatches):

@@ -12,11 +12,12 @@ import numpy as np
 from .._errors import UsageError
 from .._types import Key
 from ..data import Dataset, load
-from .base import AbstractTask, Episode, Query, Stream
+from ._unread import AbstractUnread
+from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
 
 
-class Regularisation(AbstractTask):
+class Regularisation(AbstractUnread):
     """L_learn on one half of the training set, L_eval on the other; always the same lifetime.
 
     What a lifetime starts from or is held back by (the decay of every weight, say) is learned from
@@ -44,17 +45,6 @@ class Regularisation(AbstractTask):
             )
         if self.examples is not None and self.examples < 2:
             raise UsageError(f"--task.examples {self.examples}: at least 2 are needed")
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        raise self._unloaded()
-
-    @property
-    def outputs(self) -> int:
-        raise self._unloaded()
-
-    def sample(self, key: Key) -> Episode:
-        raise self._unloaded()
 
     def load(self) -> "_LoadedRegularisation":
         """The task with its examples on the device.
@@ -89,11 +79,6 @@ class Regularisation(AbstractTask):
             scale=data.scale,
             about=json.dumps(data.record()),
             **options,
-        )
-
-    def _unloaded(self) -> UsageError:
-        return UsageError(
-            f"the task regularisation has not read {self.data} yet: call load() first"
         )
 
 

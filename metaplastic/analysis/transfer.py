@@ -28,7 +28,7 @@ from ..train.species import pick
 from .intervals import bootstrap_interval
 from .trained_run import TrainedRun
 from .transplant import Transplanted, free_paths, transplant
-from .unrolls import even_share, lived_over_moments
+from .unrolls import lived_over_moments
 from .variants import Variant, changed
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from .._devices import even_share
 from .._errors import UsageError
 from .._types import Key
 from ..learners.base import AbstractLearner, Life
@@ -31,13 +32,6 @@ def accuracy_over_moments(
         return over_moments(learner, task.sample(sample_key), key=life_key)
 
     return jax.lax.map(one, keys, batch_size=even_share(len(keys), together))
-
-
-def even_share(count: int, most: int) -> int:
-    """How many of `count` to do at once, `most` or somewhat fewer: a rest would be compiled too."""
-    most = min(count, most)
-    fair = (own for own in range(most, most // 2, -1) if count % own == 0)
-    return next(fair, most)
 
 
 def over_moments(learner: AbstractLearner, episode: Episode, *, key: Key) -> jax.Array:

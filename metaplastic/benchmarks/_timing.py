@@ -22,6 +22,13 @@ def seconds_each(
     return found
 
 
+def turned(name: str, theirs: list[float], ours: list[float], bar: str) -> dict[str, Any]:
+    """A comparison of how many times as long the others take."""
+    own = row(name, theirs, ours, bar)
+    own["ours_ms"], own["reference_ms"] = own["reference_ms"], own["ours_ms"]
+    return own
+
+
 def row(name: str, seconds: list[float], reference: list[float], bar: str) -> dict[str, Any]:
     """One comparison: medians in milliseconds, and the median of the ratios round by round."""
     ratios = [a / b for a, b in zip(seconds, reference, strict=True)]

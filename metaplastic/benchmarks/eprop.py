@@ -11,7 +11,7 @@ import jax.random as jr
 from ..learners.eprop import SlopeName, eprop
 from ..learners.solver import Batch
 from ..tasks.spiking_sinusoid import SpikingSinusoid
-from ._timing import row, seconds_each
+from ._timing import seconds_each, turned
 
 _STEPS: dict[SlopeName, int] = {"eprop": 200, "eprop_online": 20, "bptt": 200}
 """Steps of one measurement."""
@@ -26,16 +26,9 @@ def run() -> list[dict[str, Any]]:
     each = {form: [own / _STEPS[form] for own in seconds[form]] for form in _STEPS}
     traces = "traces at synapses / filtered teaching signals"
     return [
-        _against(traces, each["eprop_online"], each["eprop"], ">= 5"),
-        _against("backpropagation through time / e-prop", each["bptt"], each["eprop"], "> 1"),
+        turned(traces, each["eprop_online"], each["eprop"], ">= 5"),
+        turned("backpropagation through time / e-prop", each["bptt"], each["eprop"], "> 1"),
     ]
-
-
-def _against(name: str, theirs: list[float], ours: list[float], bar: str) -> dict[str, Any]:
-    own = row(name, theirs, ours, bar)
-    # `row` names what is divided first `ours`; here it is the other way round.
-    own["ours_ms"], own["reference_ms"] = own["reference_ms"], own["ours_ms"]
-    return own
 
 
 def _descent(form: SlopeName) -> Callable[[], Any]:

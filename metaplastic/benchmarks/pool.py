@@ -19,7 +19,7 @@ from ..models import mlp, plastic_layers
 from ..rules import pool
 from ..rules._pool_terms import PUBLISHED
 from ..rules.pool import Pool, PoolState, combine
-from ._timing import row, seconds_each
+from ._timing import row, seconds_each, turned
 
 _WIDTHS = (64, 170, 130, 100, 70, 10)
 _UPDATES, _QUERIES = 250, 50
@@ -48,19 +48,11 @@ def run() -> list[dict[str, Any]]:
         "torch": ("ten terms, 250 updates: eager PyTorch / ours", ">= 20"),
         "ten": ("ten terms, 250 updates: ten outer products / ours", "-"),
     }
-    rows = [_turned(*names[own], seconds[own], seconds["ours"]) for own in names]
+    rows = [turned(name, seconds[own], seconds["ours"], bar) for own, (name, bar) in names.items()]
     floor = row(
         "ten terms, 250 updates: ours / its matrix products", seconds["ours"], seconds["floor"], "-"
     )
     return [*rows, floor]
-
-
-def _turned(name: str, bar: str, theirs: list[float], ours: list[float]) -> dict[str, Any]:
-    """A row of how many times as long the others take."""
-    own = row(name, theirs, ours, bar)
-    # `row` names what is divided first `ours`; here it is the other way round.
-    own["ours_ms"], own["reference_ms"] = own["reference_ms"], own["ours_ms"]
-    return own
 
 
 def _data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 usage: metaplastic list [KIND] [--json]
 
   KIND     rules (with the table of their properties), models, learners, tasks, estimators,
-           datasets, papers or benchmarks
+           datasets, papers or benchmarks; or rule-files, the discovered rules that come with
+           metaplastic
   --json   print exactly one JSON document on standard output
   --debug  show the traceback of an error
 """
@@ -17,6 +18,7 @@ from metaplastic._errors import UsageError, unknown
 from metaplastic.cli import _options, _output
 
 _ALIASES = {"data": "datasets"}
+_RULE_FILES = "rule-files"
 
 
 def main(argv: list[str]) -> int:
@@ -24,6 +26,8 @@ def main(argv: list[str]) -> int:
     kinds, given = _options.switches(argv, (), help=__doc__ or "")
     if len(kinds) > 1:
         raise UsageError(f"one kind at a time, not {' '.join(kinds)!r}")
+    if kinds == [_RULE_FILES]:
+        return _list_rule_files(json="json" in given)
     wanted = [_kind(kinds[0])] if kinds else list(_registry.KINDS)
     found = {kind: [_row(kind, name) for name in _registry.names(kind)] for kind in wanted}
     if "json" in given:
@@ -37,8 +41,25 @@ def main(argv: list[str]) -> int:
 def _kind(name: str) -> str:
     name = _ALIASES.get(name, name)
     if name not in _registry.KINDS:
-        raise unknown("kind", name, _registry.KINDS)
+        raise unknown("kind", name, [*_registry.KINDS, _RULE_FILES])
     return name
+
+
+def _list_rule_files(*, json: bool) -> int:
+    """Discovered rules as formulas, each with the command that made it."""
+    from metaplastic import rule_file
+
+    cards = {name: rule_file.read(rule_file.find(name)).card for name in rule_file.names()}
+    if json:
+        _output.emit({_RULE_FILES: [{"name": name, **card} for name, card in cards.items()]})
+        return 0
+    print("rule files (metaplastic train --rule-file NAME):")
+    for name, card in cards.items():
+        found = card["meta_training"]
+        scores, task = found["scores"], found["design"]["task"]["name"]
+        print(f"\n{name}: {scores['metric']} {scores['mean']:.3g} on {task}")
+        print(f"  {card['formula']}\n  {found['command']}")
+    return 0
 
 
 def _row(kind: str, name: str) -> dict[str, Any]:

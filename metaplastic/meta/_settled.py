@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from .._devices import lifetime_keys
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.bilevel import (
@@ -60,7 +61,7 @@ class AbstractSettledGradient(AbstractMetaGradient):
             verdict = judge(episode, lived)
             return gradient, MetaAux(verdict.loss, verdict.metric, quality)
 
-        each, aux = jax.vmap(one)(episodes, jr.split(key, count(episodes)))
+        each, aux = jax.vmap(one)(episodes, lifetime_keys(key, count(episodes)))
         return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), each), aux
 
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 
+from .._devices import lifetime_keys
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.lifetime import Scan, live
@@ -123,7 +123,7 @@ def differentiate(
     The lifetimes are those of `view(learner)`, which may be another pytree of the same arrays.
     """
     arrays, rest = learned(learner, where)
-    keys = jr.split(key, count(episodes))
+    keys = lifetime_keys(key, count(episodes))
 
     def mean_loss(arrays: Any) -> tuple[jax.Array, MetaAux]:
         own = view(eqx.combine(arrays, rest))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax.flatten_util import ravel_pytree
 
+from .._devices import share_out
 from .._errors import UsageError, require_extra
 from .._types import Key
 from ..learners.base import AbstractLearner
@@ -77,7 +78,10 @@ class CMAES(AbstractSearch):
             keys = jr.split(life_key, count(episodes))
             return jax.vmap(lambda episode, key: live(own, episode, key=key))(episodes, keys)
 
-        found = jax.lax.map(lives, members, batch_size=self.at_once or self.population)
+        def each(members: jax.Array) -> Verdict:
+            return jax.lax.map(lives, members, batch_size=self.at_once or self.population)
+
+        found = share_out(each, members)
         cost = found.loss.mean(1)
         if self.fitness == "metric":
             sign = -1.0 if episodes.criterion.higher_is_better else 1.0

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from .._devices import in_all, lifetime_keys
 from .._errors import UsageError
 from .._types import Key
 from ..learners.base import AbstractLearner
@@ -88,7 +89,8 @@ class Evolution(AbstractMetaGradient):
         lives = count(episodes)
         whole = self.segment is None or self.segment >= episodes.stream.x.shape[1]
         one = self._whole if whole else self._in_segments
-        keys, noise = jr.split(key, lives), jr.split(jr.fold_in(key, lives), lives)
+        keys = lifetime_keys(key, lives)
+        noise = lifetime_keys(jr.fold_in(key, in_all(lives)), lives)
 
         def each(episode: Episode, key: Key, noise: Key) -> tuple[Gradient, MetaAux]:
             verdict = live(learner, episode, key=key)

@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 
+from .._devices import lifetime_keys
 from .._errors import UsageError
 from .._types import Key
 from ..learners.base import AbstractLearner
@@ -45,5 +45,5 @@ class Reptile(AbstractMetaGradient):
             away = jax.tree.map(lambda before, after: before - after, start, end)
             return away, MetaAux(verdict.loss, verdict.metric)
 
-        each, aux = jax.vmap(one)(episodes, jr.split(key, count(episodes)))
+        each, aux = jax.vmap(one)(episodes, lifetime_keys(key, count(episodes)))
         return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), each), aux

@@ -97,6 +97,9 @@ class MetaOptions:
     """Meta-steps whose mean is one record; a hundredth of all where it is not given."""
     parallel: Literal["auto", "batch", "loop"] = "auto"
     """Many seeds: in one batched program, or one after the other; `auto` decides by size."""
+    devices: int = 1
+    """Devices that share the replicas (seeds, species), else the lifetimes of a meta-step. A CPU
+    becomes as many as are asked for, of which each core runs one."""
     checkpoint_every: int | None = None
     """Meta-steps between checkpoints; every 30 seconds where it is not given."""
 
@@ -108,7 +111,7 @@ class MetaOptions:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} {value}: {nearest(str(value), words)}")
         positive = ("steps", "meta_batch", "lr", "max_step", "clip", "species", "test_lifetimes")
-        for name in (*positive, "test_every", "record_every", "checkpoint_every"):
+        for name in (*positive, "test_every", "record_every", "devices", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: it must be positive")
@@ -123,6 +126,10 @@ class MetaOptions:
         self.groups()
         self.penalties()
         self.stages()
+        if self.devices > 1:
+            from .._devices import provide  # which imports JAX
+
+            provide(self.devices)
 
     def penalties(self) -> dict[str, float]:
         """Strength of the L1 penalty by path. Raises `UsageError` for one that does not parse."""

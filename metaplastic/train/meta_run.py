@@ -30,9 +30,11 @@ def run(
     Writes the configuration before the first meta-step, so that the run can be resumed whatever
     happens to it.
     """
+    options.check()  # before anything of JAX: it divides the CPU into devices
     made = design.make()
     trainer = MetaTrainer(*made, options)  # before the record: it checks the options
     trainer.check()
+    trainer.check_devices(seeds)
     config = {
         "command": "meta",
         "design": design.record(),
@@ -55,9 +57,11 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
         return done
     config = folder.read_config("design", "options", "seeds", "data", "protocol")
     design = restore_design(config["design"])
+    options = restore_meta_options(config["options"])
+    options.check()
     made = design.make()
     require_same_data(config, made, folder)
-    trainer = MetaTrainer(*made, restore_meta_options(config["options"]))
+    trainer = MetaTrainer(*made, options)
     return _run(config, design, trainer, folder, reporter)
 
 

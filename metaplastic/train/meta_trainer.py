@@ -7,6 +7,7 @@ into chunks, so that a resumed run ends where an uninterrupted one does.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._devices import Spread, even_share, lifetime_keys, mean_of_all, own_part, share_out
 from .._errors import UsageError, unknown
 from .._types import Key
 from ..learners.base import AbstractLearner
@@ -94,8 +96,10 @@ class MetaTrainer:
         if isinstance(estimator, AbstractSearch):
             options.check_search(type(estimator).__name__)
         self._schedule = make_meta_schedule(options)
+        self.spread = Spread(options.devices)
         self._clip_by = select(learner, options.clip_by or ("*",), option="clip-by")
         self.loop = self._decide_loop()
+        self._ready, self._test_ready = map(self.spread.put, (self.task, self.test_task))
         quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
         self._jit_start = jax.jit(self._start, compiler_options=quick)
         self._jit_chunk = eqx.filter_jit(self._chunk)
@@ -160,8 +164,24 @@ class MetaTrainer:
             return jax.default_backend() == "cpu" and self.parameters > _BATCHED_BELOW
         return self.options.parallel == "loop"
 
-    def _replicas(self, function: Any, state: MetaReplica) -> Any:
-        """`function` of every replica: batched, or one after the other."""
+    def _replicas(self, function: Any, whole: Any, state: MetaReplica, *, lifetimes: bool) -> Any:
+        """`function(whole, replica)` of every replica. Of several devices, each has a part of the
+        replicas, or else of the `lifetimes`, where those can be divided."""
+        number, each = state.skipped.shape[0], partial(self._each, function)
+        if self.options.devices > 1 and number % self.options.devices and lifetimes:
+            return self.spread.together(each, whole, state)
+        if self.options.devices > 1 < number:
+            return self.spread.divide(each, whole, state)
+        return each(whole, state)
+
+    def _divides_lifetimes(self) -> bool:
+        """Whether devices can divide the lifetimes of a meta-step, or the members of a search."""
+        searches = isinstance(self.estimator, AbstractSearch)
+        return searches or self.lifetimes() % self.options.devices == 0
+
+    def _each(self, function: Any, whole: Any, state: MetaReplica) -> Any:
+        """The same on one device: batched, or one after the other."""
+        function = partial(function, whole)
         if state.skipped.shape[0] == 1:  # a batch of one is slower than none
             one = function(jax.tree.map(lambda leaf: leaf[0], state))
             return jax.tree.map(lambda leaf: leaf[None], one)
@@ -174,14 +194,24 @@ class MetaTrainer:
         state = jax.eval_shape(self._start, keys, values)
         eqx.filter_eval_shape(self._chunk, self.task, state, jnp.int32(0), 1)
 
+    def check_devices(self, seeds: int) -> None:
+        """Raise `UsageError` where several devices would all do the same."""
+        devices, replicas = self.options.devices, seeds * self.options.species
+        if devices > 1 and replicas == 1 and not self._divides_lifetimes():
+            raise UsageError(
+                f"--devices {devices} do not divide the {self.lifetimes()} lifetimes of a "
+                "meta-step: choose another --meta-batch, or more --seeds"
+            )
+
     # Meta-training
 
     def chunk(
         self, state: MetaReplica, step: int | jax.Array, *, length: int
     ) -> tuple[MetaReplica, MetaMetrics]:
         """`length` meta-steps from `step` on."""
-        task = self.task_at(int(step))
-        return self._jit_chunk(task, state, jnp.asarray(step, jnp.int32), length)
+        task = self._staged(self._ready, int(step))
+        step = jnp.asarray(step, jnp.int32)
+        return self.spread.take(self._jit_chunk(task, self.spread.put(state), step, length))
 
     def task_at(self, step: int) -> AbstractTask:
         """The task of a meta-step, which the curriculum may change."""
@@ -199,21 +229,27 @@ class MetaTrainer:
     def _chunk(
         self, task: AbstractTask, state: MetaReplica, step: jax.Array, length: int
     ) -> tuple[MetaReplica, MetaMetrics]:
-        def one(replica: MetaReplica) -> tuple[MetaReplica, MetaMetrics]:
+        def one(whole: Any, replica: MetaReplica) -> tuple[MetaReplica, MetaMetrics]:
+            task, step = whole
+
             def advance(replica: MetaReplica, step: jax.Array) -> tuple[MetaReplica, MetaMetrics]:
                 episodes, key = self.episodes(task, replica, step)
                 return self.meta_step(replica, episodes, step, key=key)
 
             return jax.lax.scan(advance, replica, step + jnp.arange(length, dtype=jnp.int32))
 
-        return self._replicas(one, state)
+        return self._replicas(one, (task, step), state, lifetimes=self._divides_lifetimes())
 
     def episodes(
         self, task: AbstractTask, replica: MetaReplica, step: jax.Array
     ) -> tuple[Episode, Key]:
         """The lifetimes of a meta-step, and the key of what is random within them."""
         sample_key, life_key = jr.split(jr.fold_in(jr.fold_in(replica.key, 0), step))
-        return jax.vmap(task.sample)(jr.split(sample_key, self.lifetimes())), life_key
+        if isinstance(self.estimator, AbstractSearch):  # all: its members are what is divided
+            keys = jr.split(sample_key, self.lifetimes())
+        else:
+            keys = lifetime_keys(sample_key, own_part(self.lifetimes()))
+        return jax.vmap(task.sample)(keys), life_key
 
     def lifetimes(self, asked: int | None = None) -> int:
         """Lifetimes of a meta-step (or as many as asked for), where there are as many."""
@@ -250,7 +286,8 @@ class MetaTrainer:
     ) -> tuple[Any, Any, MetaAux, jax.Array]:
         """`(meta-parameters, optimiser, aux, finite)` after a step along a meta-gradient."""
         learner = self.learner(replica)
-        gradient, aux = self.estimator(learner, episodes, key=key, where=self.where)
+        found = self.estimator(learner, episodes, key=key, where=self.where)
+        gradient, aux = mean_of_all(found)
         finite = _all_finite(gradient, aux)
         arrays = eqx.filter(replica.learner, self.where)
         gradient = self._penalty(gradient, arrays)
@@ -279,22 +316,24 @@ class MetaTrainer:
     def test(self, state: MetaReplica, lifetimes: int | None = None) -> MetaAux:
         """Loss and metric of lifetimes of the held-out task, [seeds, lifetimes] each."""
         asked = self.lifetimes(lifetimes or self.options.test_lifetimes)
-        return self._jit_test(self.test_task, state, asked)
+        return self.spread.take(self._jit_test(self._test_ready, self.spread.put(state), asked))
 
     def _test(self, task: AbstractTask, state: MetaReplica, lifetimes: int) -> MetaAux:
-        def one(replica: MetaReplica) -> MetaAux:
+        def one(task: AbstractTask, replica: MetaReplica) -> MetaAux:
             learner = self.learner(replica)
 
             def lived(key: Key) -> Any:
                 sample_key, life_key = jr.split(key)
                 return live(learner, task.sample(sample_key), key=life_key)
 
-            keys = jr.split(jr.fold_in(replica.key, 1), lifetimes)
-            together = min(lifetimes, max(self.options.meta_batch, 10))
-            verdict = jax.lax.map(lived, keys, batch_size=together)
+            def all_lived(keys: jax.Array) -> Any:
+                together = even_share(len(keys), max(self.options.meta_batch, 10))
+                return jax.lax.map(lived, keys, batch_size=together)
+
+            verdict = share_out(all_lived, jr.split(jr.fold_in(replica.key, 1), lifetimes))
             return MetaAux(verdict.loss, verdict.metric)
 
-        return self._replicas(one, state)
+        return self._replicas(one, task, state, lifetimes=True)
 
 
 def _is_array(leaf: Any) -> bool:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._devices import Spread
 from .._types import Key
 from ..data import Dataset
 from ..losses import LOSSES
@@ -61,7 +62,9 @@ class Trainer:
         options.check()
         self.rule = rule
         self.options = options
+        self.spread = Spread(options.devices)
         self.batches: Batches = make_batches(dataset, options, seed=0)
+        self._ready = self.spread.put(self.batches)
         shape = rule.input_shape(self.batches.shape, self.batches.classes)
         self.same_inputs = shape == self.batches.shape
         self._build = network_builder(options, shape, self.batches.classes)
@@ -78,7 +81,7 @@ class Trainer:
         self._jit_chunk = jax.jit(self._chunk, static_argnames="length")
         self._jit_scores = jax.jit(self._scores)
         self._jit_alignment = jax.jit(self._alignment)
-        self.angles = jax.jit(self._angles)
+        self._jit_angles = jax.jit(self._angles)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -100,6 +103,7 @@ class Trainer:
                 f"{dataset.name} differs in its shapes from the data that this trainer was made "
                 "for: make a new Trainer"
             )
+        other._ready = other.spread.put(other.batches)
         return other
 
     # Set-up
@@ -141,8 +145,16 @@ class Trainer:
         pieces = round(3 * self.work * self.steps_per_epoch / _CHUNK_MULTIPLICATIONS)
         return -(-self.steps_per_epoch // max(pieces, 1))
 
-    def _replicas(self, function: Any, state: Replica) -> Any:
-        """`function` of every replica: batched, or one after the other."""
+    def _replicas(self, function: Any, whole: Any, state: Replica) -> Any:
+        """`function(whole, replica)` of every replica; each device has a part of them."""
+        each = functools.partial(self._each, function)
+        if self.options.devices == 1 or state.rate.shape[0] == 1:
+            return each(whole, state)
+        return self.spread.divide(each, whole, state)
+
+    def _each(self, function: Any, whole: Any, state: Replica) -> Any:
+        """The same on one device: batched, or one after the other."""
+        function = functools.partial(function, whole)
         if not self.loop:
             return jax.vmap(function)(state)
         if state.rate.shape[0] == 1:
@@ -160,14 +172,15 @@ class Trainer:
         self, state: Replica, step: jax.Array, *, length: int
     ) -> tuple[Replica, ChunkMetrics]:
         """`length` steps from `step` on; they must lie within one epoch."""
-        return self._jit_chunk(self.batches, state, step, length=length)
+        whole = self._jit_chunk(self._ready, self.spread.put(state), step, length=length)
+        return self.spread.take(whole)
 
     def _chunk(
         self, batches: Batches, state: Replica, step: jax.Array, *, length: int
     ) -> tuple[Replica, ChunkMetrics]:
-        epoch, first = step // self.steps_per_epoch, step % self.steps_per_epoch
-
-        def one(replica: Replica) -> tuple[Replica, ChunkMetrics]:
+        def one(whole: Any, replica: Replica) -> tuple[Replica, ChunkMetrics]:
+            batches, step = whole
+            epoch, first = step // self.steps_per_epoch, step % self.steps_per_epoch
             order = batches.order(epoch, key=jr.fold_in(replica.key, 0))
             order = jax.lax.dynamic_slice_in_dim(order, first, length)
             steps = step + jnp.arange(length)
@@ -175,7 +188,7 @@ class Trainer:
             replica, (loss, accuracy) = jax.lax.scan(advance, replica, (order, steps))
             return replica, ChunkMetrics(loss, accuracy, _finite(replica.model))
 
-        return self._replicas(one, state)
+        return self._replicas(one, (batches, step), state)
 
     def _step(
         self, batches: Batches, replica: Replica, xs: Any
@@ -203,16 +216,16 @@ class Trainer:
 
     def scores(self, state: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
         """`(accuracy, mean loss)` on a split, [replicas] each."""
-        return self._jit_scores(self.batches, state, split)
+        state, split = self.spread.put((state, split))
+        return self.spread.take(self._jit_scores(self._ready, state, split))
 
     def _scores(
         self, batches: Batches, state: Replica, split: Split
     ) -> tuple[jax.Array, jax.Array]:
-        return self._replicas(lambda replica: self._score(batches, replica, split), state)
+        return self._replicas(self._score, (batches, split), state)
 
-    def _score(
-        self, batches: Batches, replica: Replica, split: Split
-    ) -> tuple[jax.Array, jax.Array]:
+    def _score(self, whole: tuple[Batches, Split], replica: Replica) -> tuple[jax.Array, jax.Array]:
+        batches, split = whole
         model, size = self.model(replica), len(split)
         pieces = -(-size // 500)
         width = -(-size // pieces)
@@ -235,7 +248,7 @@ class Trainer:
 
     def alignment(self, state: Replica, step: jax.Array) -> jax.Array:
         """Angle in degrees of each layer's update to backpropagation's, [replicas, layers]."""
-        return self._jit_alignment(self.batches, state, step)
+        return self.spread.take(self._jit_alignment(self._ready, self.spread.put(state), step))
 
     def _alignment(self, batches: Batches, state: Replica, step: jax.Array) -> jax.Array:
         from ..analysis.alignment import update_angles
@@ -243,7 +256,8 @@ class Trainer:
         loss: Any = self.rule.loss
         oracle = Backprop(loss=loss)
 
-        def one(replica: Replica) -> jax.Array:
+        def one(whole: Any, replica: Replica) -> jax.Array:
+            batches, step = whole
             model = self.model(replica)
             rate = replica.rate * self._schedule(step)
 
@@ -257,12 +271,15 @@ class Trainer:
 
             return jax.lax.map(angles, jnp.arange(4)).mean(0)
 
-        return self._replicas(one, state)
+        return self._replicas(one, (batches, step), state)
+
+    def angles(self, state: Replica) -> dict[str, jax.Array]:
+        """Angles between forward and feedback weights by name, [replicas] each."""
+        return self.spread.take(self._jit_angles(self.spread.put(state)))
 
     def _angles(self, state: Replica) -> dict[str, jax.Array]:
-        """Angles between forward and feedback weights by name, [replicas] each."""
         return self._replicas(
-            lambda replica: self.rule.angles(self.model(replica), replica.rule), state
+            lambda _, replica: self.rule.angles(self.model(replica), replica.rule), None, state
         )
 
 

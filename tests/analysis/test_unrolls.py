@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metaplastic._errors import UsageError
-from metaplastic.analysis.unrolls import accuracy_over_moments, even_share, over_moments
+from metaplastic.analysis.unrolls import accuracy_over_moments, over_moments
 from metaplastic.learners.lifetime import live
 from metaplastic.learners.online import online
 from metaplastic.rules.backprop import Backprop
@@ -47,8 +47,3 @@ def test_a_task_without_questions():
     learner = online(task, rule=Backprop(loss="squared_error"), hidden=(4,), key=jr.key(0))
     with pytest.raises(UsageError, match="asks no questions"):
         over_moments(learner, task.sample(jr.key(0)), key=jr.key(0))
-
-
-def test_lifetimes_are_shared_out_evenly():
-    assert [even_share(40, 12), even_share(200, 12), even_share(3, 16)] == [10, 10, 3]
-    assert even_share(13, 10) == 10  # no even share, but a rest

@@ -31,6 +31,16 @@ def test_rules_have_the_table_of_their_properties(capsys):
     assert "transport" in shown
 
 
+def test_discovered_rules_and_the_commands_that_made_them(capsys):
+    assert main(["list", "rule-files"]) == 0
+    shown = capsys.readouterr().out
+    assert "fbio: accuracy" in shown and "e d^T" in shown
+    assert shown.count("metaplastic meta online --rule pool") == 4
+    assert main(["list", "rule-files", "--json"]) == 0
+    cards = json.loads(capsys.readouterr().out)["rule-files"]
+    assert {own["name"] for own in cards} >= {"ehebb", "fbio", "oja", "sparse_pool"}
+
+
 def test_json_carries_the_properties(capsys):
     assert main(["list", "rules", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rules"]}

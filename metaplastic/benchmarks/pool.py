@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._devices import Spread
 from .._errors import MissingExtraError, require_extra
 from ..meta.unrolled import blocked_scan
 from ..models import mlp, plastic_layers
@@ -22,7 +23,7 @@ from ..rules.pool import Pool, PoolState, combine
 from ._timing import row, seconds_each, turned
 
 _WIDTHS = (64, 170, 130, 100, 70, 10)
-_UPDATES, _QUERIES = 250, 50
+_UPDATES, _QUERIES, _FEEDBACK = 250, 50, 1000
 _SCAN = blocked_scan(math.isqrt(_UPDATES))  # as the estimator `unrolled` does
 _THETA = dict.fromkeys(PUBLISHED, 1e-5) | {"pseudo_gradient": 0.03}
 
@@ -32,10 +33,13 @@ def run() -> list[dict[str, Any]]:
 
     One lifetime a meta-step, whole: updates, 50 questions, the gradient of their loss; images and
     first weights are given. `floor`: the products of vectors with weights that such a lifetime and
-    its derivative cannot do without, and nothing else.
+    its derivative cannot do without, and nothing else. On several devices each lives a lifetime,
+    where PyTorch lives one after the other.
     """
+    devices = min(jax.local_device_count(), 2)
     candidates: dict[str, Callable[[], Any]] = {
         "ours": _ours(stacked=True),
+        "shared": _ours(stacked=True, devices=devices),
         "ten": _ours(stacked=False),
         "floor": _floor(),
     }
@@ -49,14 +53,17 @@ def run() -> list[dict[str, Any]]:
         "ten": ("ten terms, 250 updates: ten outer products / ours", "-"),
     }
     rows = [turned(name, seconds[own], seconds["ours"], bar) for own, (name, bar) in names.items()]
+    more = f"ten terms, {devices} lifetimes on {devices} devices: eager PyTorch / ours"
+    theirs = [devices * own for own in seconds["torch"]]
+    rows.insert(1, turned(more, theirs, seconds["shared"], ">= 20"))
     floor = row(
         "ten terms, 250 updates: ours / its matrix products", seconds["ours"], seconds["floor"], "-"
     )
     return [*rows, floor]
 
 
-def _data() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    random = np.random.default_rng(0)
+def _data(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
     x = random.random((_UPDATES + _QUERIES, _WIDTHS[0]), np.float32)
     y = np.eye(_WIDTHS[-1], dtype=np.float32)[random.integers(0, 5, len(x))]
     return x[:_UPDATES], y[:_UPDATES], x[_UPDATES:], y[_UPDATES:]
@@ -75,19 +82,25 @@ def _weights(seed: int) -> list[np.ndarray]:
 # Ours
 
 
+def _tuple(arrays: list[np.ndarray]) -> tuple[jax.Array, ...]:
+    return tuple(map(jnp.asarray, arrays))
+
+
 def _apart(layer: Any, parts: Any) -> jax.Array:
     """Every term's product by itself."""
     return functools.reduce(jnp.add, [combine(layer, [own]) for own in parts])
 
 
-def _ours(*, stacked: bool) -> Callable[[], Any]:
+def _ours(*, stacked: bool, devices: int = 1) -> Callable[[], Any]:
     rule, width = Pool(terms=("published",)), _WIDTHS[1:-1]
     like = mlp(_WIDTHS[:1], _WIDTHS[-1], hidden=width, activation="softplus", key=jax.random.key(0))
-    weights, feedback = (tuple(map(jnp.asarray, _weights(seed))) for seed in (0, 1))
-    model = eqx.tree_at(lambda net: [own.weight for own in plastic_layers(net)], like, weights)
-    x, y, asked, answers = map(jnp.asarray, _data())
+    lives = [
+        (_tuple(_weights(n)), _tuple(_weights(_FEEDBACK + n)), _data(n)) for n in range(devices)
+    ]
 
-    def loss(theta: Any) -> jax.Array:
+    def loss(theta: Any, life: Any) -> jax.Array:
+        weights, feedback, (x, y, asked, answers) = life
+        model = eqx.tree_at(lambda net: [own.weight for own in plastic_layers(net)], like, weights)
         own = PoolState(theta, feedback)
 
         def step(net: Any, moment: Any) -> tuple[Any, None]:
@@ -100,17 +113,24 @@ def _ours(*, stacked: bool) -> Callable[[], Any]:
         net = _SCAN(step, eqx.filter(model, eqx.is_array), (x, y))[0]
         return rule._loss.value(eqx.combine(net, model)(asked), answers)
 
+    def of_one(theta: Any, lives: Any) -> Any:
+        slope = jax.grad(loss)(theta, jax.tree.map(lambda leaf: leaf[0], lives))
+        return jax.tree.map(lambda leaf: leaf[None], slope)
+
     theta = {name: jnp.float32(value) for name, value in _THETA.items()}
+    given = theta, jax.tree.map(lambda *own: jnp.stack(own), *lives)
+    spread = Spread(devices)
+    run = of_one if devices == 1 else functools.partial(spread.divide, of_one)
     with contextlib.nullcontext() if stacked else mock.patch.object(pool, "combine", _apart):
-        compiled = jax.jit(jax.grad(loss)).lower(theta).compile()
-    return lambda: compiled(theta)
+        compiled = jax.jit(run).lower(*given).compile()
+    return lambda: compiled(*given)
 
 
 def _floor() -> Callable[[], Any]:
     """Per update and layer: x W, e B^T, d W and y W^T, a product of rank three; and what their
     derivatives need."""
     weights = [jnp.asarray(own) for own in _weights(0)]
-    feedback = [jnp.asarray(own) for own in _weights(1)]
+    feedback = [jnp.asarray(own) for own in _weights(_FEEDBACK)]
     x = jnp.asarray(_data()[0])
 
     def loss(scale: jax.Array) -> jax.Array:
@@ -142,7 +162,7 @@ def _torch() -> Callable[[], Any]:
     torch.set_num_threads(1)  # on a busy machine, two wait for each other most of the time
     x, y, asked, answers = map(torch.from_numpy, _data())
     start = [torch.from_numpy(own) for own in _weights(0)]
-    feedback = [torch.from_numpy(own) for own in _weights(1)]
+    feedback = [torch.from_numpy(own) for own in _weights(_FEEDBACK)]
     theta = [torch.tensor(_THETA[name], requires_grad=True) for name in PUBLISHED]
 
     def forward(weights: Any, x: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from ..meta.unrolled import Unrolled
 from ..tasks.associative_retrieval import SYMBOLS, AssociativeRetrieval
 from ..train.meta_options import MetaOptions
 from ..train.meta_trainer import MetaTrainer
-from ._timing import seconds_each, turned
+from ._timing import row, seconds_each, turned
 
 _META_BATCH, _HIDDEN, _LR = 128, 11, 1e-3
 _OURS, _THEIRS = 50, 5

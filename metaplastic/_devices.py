@@ -24,6 +24,8 @@ _EVERYWHERE, _DIVIDED = PartitionSpec(), PartitionSpec(_AXIS)
 
 _PARTS: ContextVar[int] = ContextVar("parts", default=1)
 """Among how many devices the lifetimes of what is being traced are divided."""
+_GIVEN: ContextVar[int] = ContextVar("given", default=1)
+"""Devices of a run whose options do not name a number."""
 
 
 def provide(devices: int) -> None:
@@ -43,6 +45,17 @@ def provide(devices: int) -> None:
         )
 
 
+@contextlib.contextmanager
+def using(devices: int) -> Iterator[None]:
+    """Runs within use so many devices, where their options do not name a number."""
+    provide(devices)
+    before = _GIVEN.set(devices)
+    try:
+        yield
+    finally:
+        _GIVEN.reset(before)
+
+
 def cores() -> int:
     """Cores that this process may use."""
     known = getattr(os, "sched_getaffinity", None)
@@ -55,12 +68,22 @@ class Spread:
     Both ways are for use within `jit`, and with one device they change nothing.
     """
 
-    def __init__(self, devices: int):
+    def __init__(self, devices: int | None):
+        """`devices` None: those of `using`, or one."""
+        devices = devices or _GIVEN.get()
         provide(devices)
         self.devices = devices
         own = jax.local_devices()[:devices]
         self._first = own[0]
         self._mesh = jax.make_mesh((devices,), (_AXIS,), (AxisType.Auto,), devices=own)
+
+    @property
+    def compiler_options(self) -> dict[str, Any] | None:
+        """For programs of several devices. A CPU's would end the process where one of them waits
+        for the other for 40 seconds, as it may on a busy machine: a day is given instead."""
+        if self.devices == 1 or self._first.platform != "cpu":
+            return None
+        return {"xla_cpu_collective_call_terminate_timeout_seconds": 86_400}
 
     def divide(self, function: Callable[[Any, Any], Any], whole: Any, tree: Any) -> Any:
         """`function(whole, tree)`, each device with a part of the leading axis of what is in

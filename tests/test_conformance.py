@@ -29,7 +29,7 @@ _LONG = {
     *("pool", "blur", "labelled_batches", "plane_functions", "associative_retrieval"),
     *("continual_familiarity", "complex_synapse", "contrastive", "fast_weights", "stpn", "cma_es"),
     *("kolen_pollack", "sign_symmetry", "drtp", "hebbian_recurrent", "lstm", "hebb_ff", "reversal"),
-    *("regularisation", "reptile", "hebbian_recursion", "first_order"),
+    *("cue_reward", "regularisation", "reptile", "hebbian_recursion", "first_order"),
 }
 """Members that are tried on demand: long to compile, or near kin of those that are always tried."""
 

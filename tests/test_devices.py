@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toys import Line, delta
 
-from metaplastic._devices import even_share, provide
+from metaplastic._devices import even_share, provide, using
 from metaplastic._errors import UsageError
 from metaplastic.cli.__main__ import main
 from metaplastic.data import load
@@ -85,6 +85,13 @@ def test_training_divides_seeds():
         found.append((jax.tree.leaves(state.model), own.scores(state, own.batches.test)))
     for one, two in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_runs_within_use_the_devices_of_the_command():
+    with using(2):
+        assert trainer().spread.devices == 2
+        assert trainer(devices=1).spread.devices == 1
+    assert trainer().spread.devices == 1
 
 
 def test_more_devices_than_there_are():

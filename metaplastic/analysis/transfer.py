@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._devices import even_share
 from .._errors import UsageError
 from .._json import plain
 from .._types import Key

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from metaplastic import _registry
+from metaplastic._errors import UsageError
 from metaplastic.cli import _options, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
@@ -24,6 +25,8 @@ class ReproduceCommand:
     """The first seed; it decides every random number."""
     seeds: int | None = None
     """How many seeds; the experiment's own number where it is not given."""
+    devices: int = 1
+    """Devices that share seeds, species or lifetimes. A CPU becomes as many as are asked for."""
     out: _options.Path | None = None
     """Folder of the run; a new one under runs/ by default."""
     config: _options.Path | None = None
@@ -43,8 +46,12 @@ def main(argv: list[str]) -> int:
     text, rest = _options.take_name(argv, "paper", "reproduce PAPER[/EXPERIMENT] [OPTIONS]")
     options = _options.parse(rest, ReproduceCommand, command=f"reproduce {text}", about=_ABOUT)
     name, experiment = _split(text)
+    if options.devices < 1:
+        raise UsageError(f"--devices {options.devices}: at least 1 is needed")
+    from metaplastic._devices import provide
     from metaplastic.papers import _reproduce
 
+    provide(options.devices)
     _reproduce.choose(_registry.load("papers", name), name, experiment, options.scale)
     folder = RunFolder.create(options.out, f"reproduce-{_registry.describe('papers', name).name}")
 
@@ -55,6 +62,7 @@ def main(argv: list[str]) -> int:
             experiment=experiment,
             seed=options.seed,
             seeds=options.seeds,
+            devices=options.devices,
             folder=folder,
             reporter=progress,
         )

@@ -11,8 +11,9 @@ from ..report.records import RunFolder
 from ..train.design import Design, Part
 from ..train.fit import Reporter
 from ..train.meta_options import MetaOptions
-from ._blur_studies import GRADIENT, trained
+from ._blur_studies import GRADIENT
 from ._blur_toy import FULL, HIDDEN, SHORT, TASK
+from ._meta_trained import meta_trained
 from .base import Experiment, Found, Study, StudyArm
 
 _BACKPROPAGATION: dict[str, Any] = {
@@ -39,7 +40,9 @@ def _study(fields: Mapping[str, Any], options: MetaOptions | None, lifetimes: in
         if options is None:
             learners = [made.build(jr.key(seed)) for seed in seeds]
         else:
-            learners = trained(design, options, seeds, folder, reporter, "genomes")
+            learners = meta_trained(
+                design, options, seeds, folder, reporter, name="genomes"
+            ).learners()
         reporter.compiling("Jacobians")
 
         @jax.jit
@@ -79,7 +82,7 @@ def asymmetry() -> Experiment:
         metric="asymmetry of the Jacobian",
         quick=arms(SHORT, 4),
         full=arms(FULL, 100),
-        seeds={"quick": 1, "full": 5},
+        seeds={"quick": 3, "full": 5},
         protocol=(
             "|J - J^T| / |J + J^T| of the Jacobian J of one update of all synapses, mean over the "
             "10 updates of lifetimes on held-out functions; 0 for a gradient, as the genome that "

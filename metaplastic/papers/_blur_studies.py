@@ -14,6 +14,7 @@ from ..report.records import RunFolder
 from ..train.design import Design, Part
 from ..train.fit import Reporter
 from ..train.meta_options import MetaOptions
+from ._meta_trained import meta_trained
 from .base import Found, Study
 
 GRADIENT = Part("unrolled", {"rematerialise": "none"})
@@ -22,24 +23,6 @@ RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Of gradient descent; each number is that of the rate that is best for it."""
 _APART = 1000
 """Added to a seed: the key of the lifetimes on which what it has meta-trained is judged."""
-
-
-def trained(
-    design: Design,
-    options: MetaOptions,
-    seeds: Sequence[int],
-    folder: RunFolder,
-    reporter: Reporter,
-    name: str,
-) -> list[Any]:
-    """A meta-trained learner for each seed; its run is kept in `folder`, and resumed from there."""
-    from ..train.entrant import part
-    from ..train.meta_fit import meta_fit
-    from ..train.meta_trainer import MetaTrainer
-
-    trainer = MetaTrainer(*design.make(), options)
-    outcome = meta_fit(trainer, seeds, folder=part(folder, name), reporter=reporter, name=name)
-    return [trainer.learner(outcome.state, i) for i in range(len(seeds))]
 
 
 def episodes(task: Any, names: Sequence[str], moments: int, keys: jax.Array) -> Any:
@@ -109,7 +92,7 @@ def genome_study(plane: Plane, fields: Mapping[str, Any], options: MetaOptions) 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
         task = Part("plane_functions", dict(plane.task))
         design = Design(learner=Part("blur", dict(fields)), task=task, estimator=GRADIENT)
-        learners = trained(design, options, seeds, folder, reporter, "genomes")
+        learners = meta_trained(design, options, seeds, folder, reporter, name="genomes").learners()
         reporter.compiling("held-out functions")
         pairs = zip(learners, seeds, strict=True)
         judged = [plane.judge([own], seed) for own, seed in pairs]

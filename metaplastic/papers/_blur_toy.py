@@ -1,5 +1,6 @@
 """BLUR on functions of the plane: against gradient descent, over depths, and for very long."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ from ..report.records import RunFolder
 from ..train.design import Design, Part
 from ..train.fit import Reporter
 from ..train.meta_options import MetaOptions
-from ._blur_studies import GRADIENT, Plane, descent_study, genome_study, trained
+from ._blur_studies import GRADIENT, Plane, descent_study, genome_study
+from ._meta_trained import meta_trained
 from .base import Experiment, Found, Study, StudyArm
 
 TASK = "plane_functions"
@@ -75,7 +77,7 @@ def _depth_study(
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
         learner = Part("blur", {"hidden": HIDDEN * layers, **fields})
         design = Design(learner=learner, task=Part(TASK, dict(plane.task)), estimator=GRADIENT)
-        learners = trained(design, own, seeds, folder, reporter, "genomes")
+        learners = meta_trained(design, own, seeds, folder, reporter, name="genomes").learners()
         rows, at = {}, max(plane.horizons)
         for depth in tested:
             reporter.compiling(f"{depth} hidden layers")
@@ -129,7 +131,7 @@ def _growth_study(moments: int, fields: Mapping[str, Any], own: MetaOptions) -> 
         plane = Plane({}, (10,), 8)
         learner = Part("blur", {"hidden": HIDDEN, **fields})
         design = Design(learner=learner, task=Part(TASK, {}), estimator=GRADIENT)
-        learners = trained(design, own, seeds, folder, reporter, "genomes")
+        learners = meta_trained(design, own, seeds, folder, reporter, name="genomes").learners()
         reporter.compiling(f"lifetimes of {moments} updates")
         grown = [
             synapse_growth(one, plane.make().held_out(), moments=moments, seed=seed)
@@ -145,19 +147,28 @@ def _growth_study(moments: int, fields: Mapping[str, Any], own: MetaOptions) -> 
     return study
 
 
+_FIXED = ("genome.*.synapse_keep",)
+"""f~, which meta-learning would take below 1: then synapses decay, and nothing is left to bound."""
+
+
 def synapses() -> Experiment:
     """What keeps synapses within bounds long after the horizon of meta-training."""
-    settings: dict[str, dict[str, Any]] = {
-        "no bound": {},
-        "Oja": {"oja": 0.1},
-        "Oja, normalised synapses": {"oja": 0.1, "synapse_norm": True},
-        "saturation": {"saturation": 3.0},
+    settings: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+        "f~ learned": ({}, ()),
+        "f~ = 1": ({}, _FIXED),
+        "f~ = 1, Oja": ({"oja": 0.1}, _FIXED),
+        "f~ = 1, Oja, normalised synapses": ({"oja": 0.1, "synapse_norm": True}, _FIXED),
+        "f~ = 1, saturation": ({"saturation": 3.0}, _FIXED),
     }
 
     def arms(moments: int, own: MetaOptions) -> tuple[StudyArm, ...]:
         return tuple(
-            _arm(setting, _growth_study(moments, fields, own), "blur_synapses")
-            for setting, fields in settings.items()
+            _arm(
+                setting,
+                _growth_study(moments, fields, dataclasses.replace(own, freeze=fixed)),
+                "blur_synapses",
+            )
+            for setting, (fields, fixed) in settings.items()
         )
 
     return Experiment(
@@ -166,9 +177,10 @@ def synapses() -> Experiment:
         metric="held-out accuracy, %",
         quick=arms(800, SHORT),
         full=arms(800, FULL),
-        seeds={"quick": 1, "full": 5},
+        seeds={"quick": 3, "full": 5},
         protocol=(
             "Accuracy after the last of 800 updates on held-out functions of the plane; the figure "
-            "shows the root mean square of all synapses. quick: 300 meta-steps."
+            "shows the root mean square of all synapses. f~ is what synapses keep of themselves; "
+            "where it is learned they decay, and stay bounded by that alone. quick: 300 meta-steps."
         ),
     )

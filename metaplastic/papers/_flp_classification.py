@@ -1,6 +1,7 @@
 """Feedback + local plasticity: classes of images from a few examples each."""
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 from ..train.design import Design, Part
@@ -22,8 +23,7 @@ class _Size:
     gradient_rate: float
     """Rate within the lifetime of the baselines that descend a gradient."""
     options: dict[str, Any]
-    grid: tuple[float, ...] = field(default=())
-    """Rates that those baselines choose from."""
+    seeds: int = 1
 
 
 _SMALL_NETWORK: dict[str, Any] = {
@@ -40,7 +40,7 @@ _SMALL = _Size(
     plasticity_rate=1e-3,
     gradient_rate=0.03,
     options={"steps": 600, "lr": 1e-3, "meta_batch": 4, "non_finite": "skip"},
-    grid=(0.01, 0.03, 0.1),
+    seeds=3,
 )
 _REDUCED = _Size(
     task={"data": "omniglot", "split": "background", "resize": 28, "invert": True, "width": 20},
@@ -49,8 +49,18 @@ _REDUCED = _Size(
     multiplier=10.0,
     plasticity_rate=1e-3,
     gradient_rate=0.03,
-    options={"steps": 2000, "lr": 1e-3, "meta_batch": 4, "non_finite": "skip"},
+    options={"steps": 400, "lr": 1e-3, "meta_batch": 4, "non_finite": "skip"},
 )
+_QUICK = {
+    "continual": (
+        *("no adaptation", "FLP", "FLP, output layer alone", "FLP, random feedback"),
+        *("OML as published", "OML, first order", "OML", "MAML, all examples at once"),
+    ),
+    "iid": ("FLP", "OML, first order", "OML"),
+}
+"""Rows of the quick scale, by order."""
+_REPEATED = ("FLP", "FLP, output layer alone", "OML, first order")
+"""Those of them that have `_Size.seeds`; the others have one."""
 _PUBLISHED: dict[str, Any] = {
     "steps": 40_000,
     "meta_batch": 1,
@@ -126,12 +136,10 @@ def _gradient(
     """Gradient descent within the lifetime."""
     fields = {"rate": size.gradient_rate, "frozen": size.convolutions, **learner}
     estimator = Part("first_order" if first_order else "unrolled")
-    rates = () if "rates" in learner else size.grid
     return MetaArm(
         setting=setting,
         design=_design(size, order, Part("backprop"), fields, estimator, moments),
         options=MetaOptions(**size.options, group=("rate=0.001",) if "rates" in learner else ()),
-        rates=rates,
     )
 
 
@@ -168,13 +176,22 @@ def _arms(size: _Size, order: str) -> tuple[MetaArm, ...]:
     )
 
 
+def _quick(size: _Size, order: str) -> tuple[MetaArm, ...]:
+    """The arms of the quick scale, with their seeds."""
+    return tuple(
+        dataclasses.replace(arm, seeds=size.seeds if arm.setting in _REPEATED else 1)
+        for arm in _arms(size, order)
+        if arm.setting in _QUICK[order]
+    )
+
+
 def _experiment(
     name: str, title: str, *, quick: _Size | None, full: _Size | None, order: str, protocol: str
 ) -> Experiment:
     return Experiment(
         name=f"{name}_{order}",
         title=f"{title}, five ways, five shots, {order}",
-        quick=() if quick is None else _arms(quick, order),
+        quick=() if quick is None else _quick(quick, order),
         full=() if full is None else _arms(full, order),
         seeds={"quick": 1, "full": 1},
         protocol=protocol,
@@ -193,11 +210,11 @@ def classification() -> tuple[Experiment, ...]:
     small = (
         "Not a setting of the paper: 136 characters of five alphabets for meta-training and 106 of "
         "three others for meta-testing, 28x28, three convolutions, 600 meta-steps of 4 lifetimes. "
-        "Baselines that descend a gradient take the best of three rates. "
+        "Baselines that descend a gradient have the rate 0.03, untuned. "
     )
     omniglot = (
         "Quick: the 964 and 659 characters of the paper, reduced to 28x28, three convolutions and "
-        "2,000 meta-steps of 4 lifetimes. Full: sizes, rates and 40,000 lifetimes of the published "
+        "400 meta-steps of 4 lifetimes. Full: sizes, rates and 40,000 lifetimes of the published "
         "code, its overlap of examples and questions in meta-training included; meta-testing draws "
         "all 20 drawings of a character, where the published code takes examples from 15 and "
         "questions from the other 5. "

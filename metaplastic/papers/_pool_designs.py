@@ -28,10 +28,19 @@ SIZES = (
 )
 
 
-def design(scale: Scale, rule: dict[str, Any], *, hidden: tuple[int, ...] = HIDDEN) -> Design:
-    """A bias-free softplus network that a pool trains on-line."""
+_IMAGES: dict[str, dict[str, Any]] = {"quick": {"test_images": 80}, "full": {"data": "emnist"}}
+
+
+def design(
+    scale: Scale,
+    rule: dict[str, Any],
+    *,
+    hidden: tuple[int, ...] = HIDDEN,
+    images: dict[str, Any] | None = None,
+) -> Design:
+    """A bias-free softplus network that a pool trains on-line, on the scale's images or others."""
     task: dict[str, Any] = {"held": "images", "labels": "own", "shots": 50, "queries": 10}
-    task |= {"test_images": 80} if scale == "quick" else {"data": "emnist"}
+    task |= images or _IMAGES[scale]
     learner = {
         "hidden": hidden,
         "activation": "softplus",

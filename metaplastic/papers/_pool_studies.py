@@ -21,27 +21,13 @@ from ..rules.pool import Pool
 from ..tasks.base import AbstractTask, Episode
 from ..train.design import Design
 from ..train.fit import Reporter
-from ..train.meta_fit import MetaOutcome, meta_fit
 from ..train.meta_options import MetaOptions
-from ..train.meta_trainer import MetaTrainer
+from ._meta_trained import meta_trained
 from ._pool_designs import NORMS
 from .base import Found, Study
 
 _COEFFICIENTS = "state.coefficients."
 _POINTS, _LIFETIMES = 25, 20
-
-
-def trained(
-    design: Design,
-    options: MetaOptions,
-    seeds: Sequence[int],
-    folder: RunFolder,
-    reporter: Reporter,
-    name: str,
-) -> tuple[MetaTrainer, MetaOutcome]:
-    """Meta-train in the folder, going on from its checkpoint where there is one."""
-    trainer = MetaTrainer(*design.make(), options)
-    return trainer, meta_fit(trainer, seeds, folder=folder, reporter=reporter, name=name)
 
 
 # Coefficients
@@ -56,7 +42,7 @@ def survivors(design: Design, options: MetaOptions, name: str) -> Study:
     """
 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
-        _, outcome = trained(design, options, seeds, folder, reporter, name)
+        _, outcome = meta_trained(design, options, seeds, folder, reporter, name=name)
         records = [own for own in outcome.records if own.get("values")]
         values = {
             path.removeprefix(_COEFFICIENTS): [own["values"][path] for own in records]
@@ -141,7 +127,8 @@ def in_a_lifetime(design: Design, options: MetaOptions, name: str) -> Study:
     """Angles of errors and orthonormality of weights over held-out lifetimes of a learned rule."""
 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
-        trainer, outcome = trained(design, options, seeds, folder, reporter, name)
+        learned = meta_trained(design, options, seeds, folder, reporter, name=name)
+        trainer, outcome = learned
 
         @eqx.filter_jit
         def sample(learner: OnlineLearner, task: AbstractTask, keys: jax.Array) -> Point:
@@ -152,9 +139,9 @@ def in_a_lifetime(design: Design, options: MetaOptions, name: str) -> Study:
             return jax.tree.map(lambda leaf: leaf.mean(0), jax.lax.map(one, keys))
 
         found = []
-        for index in range(len(seeds)):
-            learner = trainer.learner(outcome.state, index)
-            keys = jr.split(jr.fold_in(outcome.state.key[index], 3), _LIFETIMES)
+        for replica in learned.replicas():
+            learner = trainer.learner(replica)
+            keys = jr.split(jr.fold_in(replica.key, 3), _LIFETIMES)
             found.append(jax.device_get(sample(learner, trainer.test_task, keys)))
         angle, defect, accuracy = (np.stack(own) for own in zip(*found, strict=True))
         episode = eqx.filter_eval_shape(trainer.task.sample, jr.key(0))

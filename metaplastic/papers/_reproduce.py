@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _registry, data
+from .._devices import using
 from .._errors import DataError, DivergedError, unknown
 from .._json import plain
 from ..report.records import RunFolder
@@ -33,6 +34,7 @@ def reproduce(
     experiment: str | None = None,
     seed: int = 0,
     seeds: int | None = None,
+    devices: int = 1,
     folder: RunFolder,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -45,14 +47,15 @@ def reproduce(
     chosen = choose(paper, name, experiment, scale)
     if not folder.config_path.exists():
         config = {"command": "reproduce", "paper": name, "experiment": experiment, "scale": scale}
-        folder.write_config({**config, "seed": seed, "seeds": seeds})
+        folder.write_config({**config, "seed": seed, "seeds": seeds, "devices": devices})
     rows: list[dict[str, Any]] = []
     entries: dict[str, list[dict[str, Any]]] = {"comparison": [], "learners": [], "studies": []}
     for own in chosen:
         for arm in own.arms(scale):
             count = seeds or getattr(arm, "seeds", None) or own.seeds[scale]
             numbers = tuple(range(seed, seed + count))
-            found, entry = _run_arm(own, arm, scale, numbers, folder, reporter)
+            with using(devices):
+                found, entry = _run_arm(own, arm, scale, numbers, folder, reporter)
             rows += found
             if entry is not None:
                 entries[_KINDS[type(arm)]].append({**entry, "experiment": own.name})
@@ -74,13 +77,14 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
     done = folder.read_result()
     if done is not None:
         return done
-    config = folder.read_config("paper", "scale", "experiment", "seed", "seeds")
+    config = folder.read_config("paper", "scale", "experiment", "seed", "seeds", "devices")
     return reproduce(
         config["paper"],
         config["scale"],
         experiment=config["experiment"],
         seed=config["seed"],
         seeds=config["seeds"],
+        devices=config["devices"],
         folder=folder,
         reporter=reporter,
     )
@@ -111,10 +115,9 @@ def _run_arm(
         if isinstance(arm, StudyArm):
             return _run_study_arm(arm, row, seeds, own, reporter)
         if isinstance(arm, MetaArm):
-            row, entry = _run_meta_arm(arm, row, seeds, own, reporter)
-        else:
-            epochs = experiment.grid_epochs[scale]
-            row, entry = _run_rule_arm(arm, row, seeds, epochs, own, reporter)
+            return _run_meta_arm(experiment, arm, row, seeds, own, reporter)
+        epochs = experiment.grid_epochs[scale]
+        row, entry = _run_rule_arm(arm, row, seeds, epochs, own, reporter)
         return [row], entry
     except DataError as error:
         return [{**row, "verdict": f"not run: {error}"}], None
@@ -181,12 +184,13 @@ def _run_rule_arm(
 
 
 def _run_meta_arm(
+    experiment: Experiment,
     arm: MetaArm,
     row: dict[str, Any],
     seeds: tuple[int, ...],
     folder: RunFolder,
     reporter: Reporter | None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     entrant = MetaEntrant(
         label=arm.setting,
         design=arm.design,
@@ -197,13 +201,28 @@ def _run_meta_arm(
     )
     entry = meta_compete(entrant, folder, reporter)
     if entry["test"] is None:
-        return {**row, "verdict": "diverged"}, entry
-    values = entry["test"]["per_seed"] if entry["measure"] is None else entry["measure"]
+        return [{**row, "verdict": "diverged"}], entry
+    if experiment.timed:
+        row["seconds"] = _meta_seconds(entry)
+    tested, better = entry["test"]["per_seed"], entry["test"]["higher_is_better"]
+    values = tested if entry["measure"] is None else entry["measure"]
+    if not np.isfinite(np.asarray(values, np.float64)).all():  # one lifetime of the test is enough
+        return [{**row, "verdict": "diverged"}], entry
     row["ours"] = _ours(np.asarray(values, np.float64), row["metric"])
-    better = entry["test"]["higher_is_better"]
-    if arm.higher_is_better is not None:
-        better = arm.higher_is_better
-    return {**row, "verdict": _verdict(row, higher_is_better=better)}, entry
+    higher = better if arm.higher_is_better is None else arm.higher_is_better
+    rows = [{**row, "verdict": _verdict(row, higher_is_better=higher)}]
+    if arm.both and entry["measure"] is not None:
+        own = {**row, "metric": experiment.metric}
+        own["ours"] = _ours(np.asarray(tested, np.float64), experiment.metric)
+        rows.append({**own, "verdict": _verdict(own, higher_is_better=better)})
+    return rows, entry
+
+
+def _meta_seconds(entry: dict[str, Any]) -> float | None:
+    """Of meta-training all seeds, compilation and tests left out; None for a single chunk."""
+    speed, lifetimes = entry["lifetimes_per_second"], entry.get("lifetimes")
+    alone = len(entry["curve"]["step"]) < 2
+    return None if alone or not speed or not lifetimes else round(lifetimes / speed, 1)
 
 
 def _ours(values: np.ndarray, metric: str) -> dict[str, Any]:

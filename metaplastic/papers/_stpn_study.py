@@ -14,11 +14,10 @@ from ..learners.lifetime import live
 from ..report.records import RunFolder
 from ..tasks.base import AbstractTask, Episode
 from ..train.design import Design
-from ..train.entrant import part
 from ..train.fit import Reporter
-from ..train.meta_fit import meta_fit
 from ..train.meta_options import MetaOptions
 from ..train.meta_trainer import MetaReplica, MetaTrainer
+from ._meta_trained import meta_trained
 from .base import Found, Study
 
 ENERGY = "synaptic energy"
@@ -27,21 +26,16 @@ _LIFETIMES = 256
 """New lifetimes, over which energies and accuracies at other intervals are means."""
 
 
-def trained(design: Design, options: MetaOptions, intervals: Sequence[int] = ()) -> Study:
+def learner_study(design: Design, options: MetaOptions, intervals: Sequence[int] = ()) -> Study:
     """Meta-train; accuracy on the held-out task, energy, and accuracy at other intervals.
 
     `intervals` are those of continual familiarity, which the learner may never have met.
     """
 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
-        trainer = MetaTrainer(*design.make(), options)
         name = design.learner.name
-        outcome = meta_fit(
-            trainer, seeds, folder=part(folder, "training"), reporter=reporter, name=name
-        )
-        replicas = [
-            jax.tree.map(lambda leaf, i=i: leaf[i], outcome.state) for i in range(len(seeds))
-        ]
+        learned = meta_trained(design, options, seeds, folder, reporter, name=name)
+        (trainer, outcome), replicas = learned, learned.replicas()
         energy = np.stack([_energy(trainer, own) for own in replicas])
         accuracy = [_accuracies(trainer, own, intervals).tolist() for own in replicas]
         data = {

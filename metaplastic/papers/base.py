@@ -64,6 +64,8 @@ class MetaArm:
     """Of `metric`; the task's metric tells where it is not given."""
     measure: Measure | None = None
     """One number a seed instead of the test's metric."""
+    both: bool = False
+    """Does the test's metric (the experiment's) have a row too, after that of `measure`?"""
     seeds: int | None = None
     """How many, where not the experiment's number."""
     reported: Reported | None = None
@@ -118,6 +120,8 @@ class Experiment:
     full: tuple[AnyArm, ...] = ()
     seeds: dict[str, int] = field(default_factory=lambda: {"quick": 3, "full": 10})
     grid_epochs: dict[str, int | None] = field(default_factory=lambda: {"quick": None, "full": 20})
+    timed: bool = False
+    """Are the seconds of meta-training shown beside the numbers?"""
     protocol: str = ""
     """What the paper does that is not in the options, and where ours differs."""
 

@@ -19,6 +19,7 @@ PROPERTY_COLUMNS = (
     "no f' needed",
     "forward passes",
 )
+_NUMBERS = ("ours", "seconds", "paper", "difference")
 _TRANSPORT = {"yes": "no", "signs": "signs only", "learned": "yes (learned)", "no": "yes"}
 _UNLOCKED = {"yes": "no", "partly": "partly", "no": "yes"}
 
@@ -89,7 +90,8 @@ def reproduction_table(rows: Sequence[Row], *, title: str = "Ours beside the pap
 
     A row holds `experiment`, `setting`, `metric`, `ours` {mean, std, n} or None, `paper` {value,
     std, source, provenance} or None, and `verdict`, which is worked out where it is left out. A
-    number quoted from memory is shown as such and never has a verdict.
+    number quoted from memory is shown as such and never has a verdict. `seconds`, of meta-training,
+    are shown where any row has them.
     """
     verdicts = [_checked_verdict(row) for row in rows]
     records = tuple({**row, "verdict": own} for row, own in zip(rows, verdicts, strict=True))
@@ -105,13 +107,14 @@ def reproduction_table(rows: Sequence[Row], *, title: str = "Ours beside the pap
         "setting": [str(row["setting"]) for row in rows],
         "metric": [str(row["metric"]) for row in rows],
         "ours": [_plus_minus(row.get("ours"), "mean") for row in rows],
+        "seconds": [_seconds(row) for row in rows],
         "paper": [_paper_cell(row.get("paper")) for row in rows],
         "difference": [_difference(row.get("ours"), row.get("paper")) for row in rows],
         "verdict": [(own or NONE).partition(":")[0] for own in verdicts],
     }
     title = _drop_needless(columns, rows, title)
     cells = tuple(zip(*columns.values(), strict=True))
-    right = frozenset(i for i, c in enumerate(columns) if c in ("ours", "paper", "difference"))
+    right = frozenset(i for i, c in enumerate(columns) if c in _NUMBERS)
     return Table(title, tuple(columns), cells, records, tuple(dict.fromkeys(notes)), right)
 
 
@@ -206,6 +209,8 @@ def _checked_verdict(row: Row) -> str | None:
 
 def _drop_needless(columns: dict[str, list[str]], rows: Sequence[Row], title: str) -> str:
     """Take out columns that say nothing; what they said of all rows goes into the title."""
+    if not any(row.get("seconds") for row in rows):
+        del columns["seconds"]
     if not any(row.get("paper") for row in rows):
         del columns["paper"], columns["difference"]
         if set(columns["verdict"]) <= {NONE}:
@@ -218,6 +223,10 @@ def _drop_needless(columns: dict[str, list[str]], rows: Sequence[Row], title: st
 
 def _paper_cell(paper: Row | None) -> str:
     return _plus_minus(paper, "value") + (" (memory)" if paper and not _counts(paper) else "")
+
+
+def _seconds(row: Row) -> str:
+    return f"{row['seconds']:.0f}" if row.get("seconds") else NONE
 
 
 def _difference(ours: Row | None, paper: Row | None) -> str:

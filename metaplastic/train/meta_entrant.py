@@ -130,9 +130,16 @@ def _train(
         "warning": outcome.warning,
         "meta_parameters": trainer.parameters,
         "seconds": round(outcome.seconds, 3),
+        "lifetimes": _lifetimes(trainer, entrant),
         "lifetimes_per_second": round(outcome.lifetimes_per_second, 1),
         "diverged": None,
     }
+
+
+def _lifetimes(trainer: MetaTrainer, entrant: MetaEntrant) -> int:
+    """Of all meta-steps, species and seeds."""
+    options = entrant.options
+    return options.steps * trainer.lifetimes() * options.species * len(entrant.seeds)
 
 
 def _gradient_report(trainer: MetaTrainer, entrant: MetaEntrant) -> dict[str, Any] | None:

@@ -97,9 +97,9 @@ class MetaOptions:
     """Meta-steps whose mean is one record; a hundredth of all where it is not given."""
     parallel: Literal["auto", "batch", "loop"] = "auto"
     """Many seeds: in one batched program, or one after the other; `auto` decides by size."""
-    devices: int = 1
+    devices: int | None = None
     """Devices that share the replicas (seeds, species), else the lifetimes of a meta-step. A CPU
-    becomes as many as are asked for, of which each core runs one."""
+    becomes as many as are asked for, of which each core runs one; one where it is not given."""
     checkpoint_every: int | None = None
     """Meta-steps between checkpoints; every 30 seconds where it is not given."""
 
@@ -126,7 +126,7 @@ class MetaOptions:
         self.groups()
         self.penalties()
         self.stages()
-        if self.devices > 1:
+        if self.devices is not None:
             from .._devices import provide  # which imports JAX
 
             provide(self.devices)

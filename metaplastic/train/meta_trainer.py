@@ -102,8 +102,9 @@ class MetaTrainer:
         self._ready, self._test_ready = map(self.spread.put, (self.task, self.test_task))
         quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
         self._jit_start = jax.jit(self._start, compiler_options=quick)
-        self._jit_chunk = eqx.filter_jit(self._chunk)
-        self._jit_test = eqx.filter_jit(self._test)
+        patient: Any = {"compiler_options": self.spread.compiler_options}
+        self._jit_chunk = eqx.filter_jit(self._chunk, **patient)
+        self._jit_test = eqx.filter_jit(self._test, **patient)
 
     # Set-up
 
@@ -168,16 +169,16 @@ class MetaTrainer:
         """`function(whole, replica)` of every replica. Of several devices, each has a part of the
         replicas, or else of the `lifetimes`, where those can be divided."""
         number, each = state.skipped.shape[0], partial(self._each, function)
-        if self.options.devices > 1 and number % self.options.devices and lifetimes:
+        if self.spread.devices > 1 and number % self.spread.devices and lifetimes:
             return self.spread.together(each, whole, state)
-        if self.options.devices > 1 < number:
+        if self.spread.devices > 1 < number:
             return self.spread.divide(each, whole, state)
         return each(whole, state)
 
     def _divides_lifetimes(self) -> bool:
         """Whether devices can divide the lifetimes of a meta-step, or the members of a search."""
         searches = isinstance(self.estimator, AbstractSearch)
-        return searches or self.lifetimes() % self.options.devices == 0
+        return searches or self.lifetimes() % self.spread.devices == 0
 
     def _each(self, function: Any, whole: Any, state: MetaReplica) -> Any:
         """The same on one device: batched, or one after the other."""
@@ -196,7 +197,7 @@ class MetaTrainer:
 
     def check_devices(self, seeds: int) -> None:
         """Raise `UsageError` where several devices would all do the same."""
-        devices, replicas = self.options.devices, seeds * self.options.species
+        devices, replicas = self.spread.devices, seeds * self.options.species
         if devices > 1 and replicas == 1 and not self._divides_lifetimes():
             raise UsageError(
                 f"--devices {devices} do not divide the {self.lifetimes()} lifetimes of a "

@@ -71,9 +71,9 @@ class TrainOptions:
     """Measure at every epoch the angle of each layer's update to that of backpropagation."""
     parallel: Literal["auto", "batch", "loop"] = "auto"
     """Many seeds: in one batched program, or one after the other; `auto` decides by size."""
-    devices: int = 1
+    devices: int | None = None
     """Devices that share the replicas (seeds, and learning rates of a grid). A CPU becomes as many
-    as are asked for, of which each core runs one."""
+    as are asked for, of which each core runs one; one where it is not given."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; every 30 seconds where it is not given."""
 
@@ -114,7 +114,7 @@ class TrainOptions:
             )
         if self.select == "best" and self.average_last > 1:
             raise UsageError("--average-last goes with --select last, not with best")
-        if self.devices > 1:
+        if self.devices is not None:
             from .._devices import provide  # which imports JAX
 
             provide(self.devices)

@@ -148,7 +148,7 @@ class Trainer:
     def _replicas(self, function: Any, whole: Any, state: Replica) -> Any:
         """`function(whole, replica)` of every replica; each device has a part of them."""
         each = functools.partial(self._each, function)
-        if self.options.devices == 1 or state.rate.shape[0] == 1:
+        if self.spread.devices == 1 or state.rate.shape[0] == 1:
             return each(whole, state)
         return self.spread.divide(each, whole, state)
 

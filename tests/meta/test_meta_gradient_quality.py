@@ -221,3 +221,37 @@ def test_meta_learning_lowers_the_loss_of_new_curves():
     before = own.test(state, 200).loss.mean()
     after = own.test(own.chunk(state, 0, length=80)[0], 200).loss.mean()
     assert after < 0.9 * before, (before, after)
+
+
+class OneProblem(Points):
+    """The same examples in every lifetime."""
+
+    def sample(self, key):
+        return super().sample(jr.key(1))
+
+
+def test_descent_by_contrasts_ends_where_that_by_exact_gradients_does(x64):
+    """Log strengths of 227 weights: 20 steps of Adam on what is lost on the other examples.
+
+    Phases start at a minimum, and strengths are such that none vanishes on the way.
+    """
+    task = OneProblem(CLASSIFICATION, inputs=10, number=3, examples=120, noise=1.0)
+    network = {"hidden": (16,), "activation": "tanh", "strength": 0.02, "convention": "sum"}
+    phase = {"optimiser": "nesterov", "rate": 0.3, "steps": 4000}
+    learner = weight_decay(task, rule=Backprop(), **network, **phase, key=jr.key(0))
+    stream = task.sample(KEY).stream
+    support = Batch(stream.x[0], stream.y[0])
+    free = eqx.filter_jit(learner.settle)(learner.start(key=KEY), support, key=KEY)
+    start = eqx.combine(free, learner.network)
+    learner = dataclasses.replace(learner, build=lambda key: start)
+    learner = with_solver(learner, "nesterov", 1000)
+
+    def losses(estimator):
+        options = MetaOptions(steps=20, meta_batch=1, lr=0.03)
+        trainer = MetaTrainer(lambda key: learner, task, estimator, options)
+        return trainer.chunk(trainer.initial([0]), 0, length=20)[1].loss[0]
+
+    contrast = losses(Contrastive(beta=1e-3, steps=1000, measure=False))
+    exact = losses(Implicit("exact"))
+    assert exact[-1] < 0.93 * exact[0]
+    assert abs(contrast[-1] / exact[-1] - 1) < 0.02, (contrast, exact)

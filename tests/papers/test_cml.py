@@ -11,6 +11,7 @@ from metaplastic.papers import _cml_beta, _reproduce
 from metaplastic.papers.base import Experiment, Found, MetaArm, Paper, StudyArm
 from metaplastic.papers.cml import PAPER
 from metaplastic.report.records import RunFolder
+from metaplastic.report.tables import reproduction_table
 from metaplastic.train.meta_trainer import MetaTrainer
 
 
@@ -86,6 +87,29 @@ def test_a_study_gives_rows_that_a_resumed_run_keeps(tmp_path, monkeypatch):
     assert again["rows"] == result["rows"]
     (entry,) = again["studies"]
     assert entry["data"] == {"x": [1.0]} and entry["experiment"] == "e"
+
+
+def test_an_arm_may_have_two_rows_and_seconds(tmp_path, monkeypatch):
+    entry = {"test": {"per_seed": [0.5, 0.7], "higher_is_better": True}, "measure": [2.0, 4.0]}
+    entry |= {"lifetimes_per_second": 50.0, "lifetimes": 100, "curve": {"step": [1, 2]}}
+    monkeypatch.setattr(_reproduce, "meta_compete", lambda *_: entry)
+    (arm, *_) = experiment("regularisation_mnist").quick
+    own = Experiment(name="e", title="", quick=(arm,), timed=True)
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        rows, _ = _reproduce._run_arm(own, arm, "quick", (0, 1), folder, None)
+    assert [row["metric"] for row in rows] == ["validation loss", "test accuracy, %"]
+    assert [row["ours"]["mean"] for row in rows] == pytest.approx([3.0, 60.0])
+    assert {row["seconds"] for row in rows} == {2.0}
+    assert "seconds" in reproduction_table(rows).columns
+    assert "seconds" not in reproduction_table([{**row, "seconds": None} for row in rows]).columns
+
+
+def test_nothing_of_a_random_body_is_learned():
+    arms = {arm.setting: arm for arm in experiment("sinusoid").quick}
+    arm, taught = arms["modulation of a random body"], arms["CML, modulation"]
+    assert arm.design == taught.design
+    trainer = MetaTrainer(*arm.design.make(), arm.options)
+    assert not any(name.startswith("body") for name in trainer.leaves)
 
 
 def test_the_study_of_beta_has_a_row_a_solver(tmp_path):

@@ -9,6 +9,7 @@ from metaplastic import _registry
 from metaplastic._errors import DataError
 from metaplastic.papers.differentiable_plasticity import PAPER
 from metaplastic.report.tables import verdict
+from metaplastic.train.meta_trainer import MetaTrainer
 
 ARMS = [
     pytest.param(arm, id=f"{own.name}-{scale}-{arm.setting}")
@@ -64,3 +65,17 @@ def test_missing_images_are_said_in_one_sentence(monkeypatch, tmp_path):
     with pytest.raises(DataError, match="omniglot needs"):
         own.full[0].design.make()
     assert _registry.load("papers", "differentiable_plasticity") is PAPER
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "setting, least, most",
+    [("retroactive modulation", 0.75, 0.96), ("no plasticity", 0.40, 0.60)],
+)
+def test_cues_that_pay_are_found_by_plasticity(setting, least, most):
+    """Nobody can be right in more than 95 %: the first answers are guesses."""
+    [own] = [e for e in PAPER.experiments if e.name == "cue_reward"]
+    [arm] = [a for a in own.quick if a.setting == setting]
+    trainer = MetaTrainer(*arm.design.make(), arm.options)
+    state, _ = trainer.chunk(trainer.initial([0]), 0, length=500)
+    assert least < float(trainer.test(state).metric.mean()) < most

@@ -66,7 +66,6 @@ def meta_train(rule, freeze=(), group=()):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_learns_to_tell_new_points_apart_and_not_without_plasticity():
     before, after = meta_train(FLP(), group=("state.plasticity=1e-3",))
     assert before < 0.5

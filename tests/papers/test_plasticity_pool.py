@@ -62,7 +62,8 @@ def test_survivors(tmp_path):
 
 
 def test_experiments():
-    assert [own.name for own in PAPER.experiments] == ["feedback", "pool", "rules", "layers"]
+    names = [own.name for own in PAPER.experiments]
+    assert names == ["feedback", "pool", "rules", "layers", "mnist"]
     for experiment in PAPER.experiments:
         assert len(experiment.quick) == len(experiment.full)
         names = [arm.setting for arm in experiment.quick]

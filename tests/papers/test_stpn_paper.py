@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from metaplastic.papers import _reproduce
-from metaplastic.papers._stpn_study import trained
+from metaplastic.papers._stpn_study import learner_study
 from metaplastic.papers.base import Experiment, Paper, StudyArm
 from metaplastic.papers.stpn import _RETRIEVAL, PAPER
 from metaplastic.report import _style
 from metaplastic.report.records import RunFolder
-from metaplastic.report.studies import stpn_familiarity
+from metaplastic.report.studies import stpn_familiarity, stpn_retrieval
 from metaplastic.train.design import Design, Part
 from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
@@ -44,7 +44,7 @@ def arm(setting, **fields):
     task = Part("continual_familiarity", {"dimension": 8, "moments": 8, "interval": (2,)})
     design = Design(learner=Part("stpn", {"hidden": 3, **fields}), task=task)
     options = MetaOptions(steps=2, meta_batch=2, test_every=1, test_lifetimes=4)
-    study = trained(design, options, (1, 4))
+    study = learner_study(design, options, (1, 4))
     return StudyArm(setting=setting, study=study, figure="stpn_familiarity")
 
 
@@ -75,6 +75,18 @@ def test_a_study_gives_rows_data_and_figures(tmp_path, monkeypatch):
     assert set(shown) == {"accuracy_over_intervals", "accuracy_over_meta_steps", "synaptic_energy"}
     assert all("plastic" in own for own in shown.values())
     assert "mean of 2 seeds" in shown["accuracy_over_intervals"]
+
+
+@pytest.mark.parametrize(
+    "seeds, note", [((1, 1), "1 seed"), ((2, 2), "mean of 2 seeds"), ((3, 1), "mean of 1 to 3")]
+)
+def test_the_figure_says_how_many_seeds(seeds, note):
+    curves = ([[0.1] * count, [0.5] * count] for count in seeds)
+    entries = [
+        {"label": str(i), "data": {"curve": {"step": [0, 1], "test_metric": own}}}
+        for i, own in enumerate(curves)
+    ]
+    assert note in words(stpn_retrieval.accuracy_over_meta_steps(entries))
 
 
 def words(figure):

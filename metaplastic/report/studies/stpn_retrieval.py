@@ -30,15 +30,22 @@ def accuracy_over_meta_steps(entries: Sequence[Row]) -> Any:
         steps, metric = np.asarray(curve["step"]), np.asarray(curve["test_metric"], np.float64)
         mean = _axes.band(axes, steps, metric, look)
         ends.append((_axes.last(mean), str(own["label"]), look))
-    seeds = len(entries[0]["data"]["curve"]["test_metric"][0])
-    note = f"line: mean of {seeds} seeds; band: one standard deviation" if seeds > 1 else "1 seed"
-    _style.heading(axes, "Accuracy on the held-out task", note)
+    _style.heading(axes, "Accuracy on the held-out task", _note(entries))
     axes.set_xlabel("meta-steps")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.margins(x=0.02)
     _axes.percent(axes.yaxis)
     _style.label_lines(axes, ends)
     return figure
+
+
+def _note(entries: Sequence[Row]) -> str:
+    counts = [len(own["data"]["curve"]["test_metric"][0]) for own in entries]
+    fewest, most = min(counts), max(counts)
+    if most == 1:
+        return "1 seed"
+    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return f"line: mean of {seeds} seeds; band: one standard deviation"
 
 
 @styled

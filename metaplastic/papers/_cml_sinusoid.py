@@ -151,8 +151,9 @@ def sinusoid() -> Experiment:
             "in quick after 100 steps at a rate of 3e-3 (it does not learn after 20); truncated "
             "back-propagation sees half of the same phase (full: a fifth); Reptile moves towards "
             "its end. MAML and FOMAML take 10 steps of gradient descent. Rates and steps of CML "
-            "and MAML were chosen by a few short runs from another seed, on curves of their own; "
-            "the others share them (iMAML's phase was that of an earlier form of the experiment)."
+            "and MAML were chosen by a few short runs from another seed, on curves of their own, "
+            "CML's strength after a look at these; the others share them (iMAML's phase was that "
+            "of an earlier form of the experiment)."
         ),
     )
 

@@ -8,11 +8,11 @@ import jax
 
 from .._types import Key
 from ..models import AbstractNetwork, ActivationName, InitialiserName, weights
-from ..models._build import network_builder
 from ..models.normalisation import NormMode
 from ..rules.base import AbstractRule
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
+from ._network import lifetime_network
 from ._strengths import Convention, Strengths, make_strengths, to_half_sum
 from ._synaptic import AbstractSynapticLearner, settled_parts, without_weights
 from .base import AbstractLearner
@@ -88,7 +88,7 @@ def complex_synapse(
         rule: What the weights descend in a phase: backprop (the gradient), or a rule with feedback
             weights that stay as they are.
         model: A name of `metaplastic list models`, or your own file.py:function.
-        hidden: Widths of the hidden layers; the network's own where it is not given.
+        hidden: Widths of the hidden layers; where not given 40 and 40 in an mlp, else its own.
         filters: Filters of the convolutions; the network's own where it is not given.
         activation: Activation of the hidden layers; the network's own where it is not given.
         bias: Biases, which settle too.
@@ -117,7 +117,7 @@ def complex_synapse(
         "norm": norm,
         "initialiser": initialiser,
     }
-    made = network_builder(model, task.input_shape, task.outputs, options)(model_key)
+    made = lifetime_network(model, task.input_shape, task.outputs, options)(model_key)
     own = weights(made)
     count = sum(leaf.size for leaf in jax.tree.leaves(own))
     value = to_half_sum(strength, convention, count)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from .._errors import UsageError
 from .._types import Key, Scalar
 from ..models import AbstractLayer, AbstractNetwork, ActivationName, InitialiserName, Sequential
-from ..models._build import network_builder
 from ..models.base import AbstractFixedNode
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
+from ._network import lifetime_network
 from .base import AbstractLearner
 from .bilevel import AbstractBilevelLearner, BilevelLife
 from .solver import Batch, Solver
@@ -98,7 +98,7 @@ def modulated(
         task: What it is to learn.
         model: A name of `metaplastic list models`, or your own file.py:function; one layer after
             the other, without normalisation.
-        hidden: Widths of the hidden layers; the network's own where it is not given.
+        hidden: Widths of the hidden layers; where not given 40 and 40 in an mlp, else its own.
         filters: Filters of the convolutions; the network's own where it is not given.
         activation: Activation of the hidden layers.
         bias: Biases: c of the body, which are slow, and v of the head, which settles.
@@ -122,7 +122,7 @@ def modulated(
         "bias": bias,
         "initialiser": initialiser,
     }
-    made = network_builder(model, task.input_shape, task.outputs, options)(key)
+    made = lifetime_network(model, task.input_shape, task.outputs, options)(key)
     plain = AbstractLayer | AbstractFixedNode
     if not isinstance(made, Sequential) or not all(isinstance(node, plain) for node in made.nodes):
         raise UsageError(

@@ -26,10 +26,10 @@ from ..models import (
     with_layers,
     zero_updates,
 )
-from ..models._build import network_builder
 from ..rules.base import AbstractRule
 from ..tasks.base import AbstractTask
 from ._copies import own_copy
+from ._network import lifetime_network
 from ._start import Start, born
 from .base import AbstractLearner
 
@@ -208,7 +208,7 @@ def online(
         task: What it is to learn.
         rule: A name of `metaplastic list rules`, or your own file.py:Name.
         model: A name of `metaplastic list models`, or your own file.py:function.
-        hidden: Widths of the hidden layers; the network's own where it is not given.
+        hidden: Widths of the hidden layers; where not given 40 and 40 in an mlp, else its own.
         filters: Filters of the convolutions; the network's own where it is not given.
         strided: Strides in place of pooling (conv4); the network's own where it is not given.
         activation: Activation of the hidden layers; the network's own where it is not given.
@@ -234,7 +234,7 @@ def online(
     rule = with_loss(rule, task)
     shape = rule.input_shape(task.input_shape, task.outputs)
     return OnlineLearner(
-        network_builder(model, shape, task.outputs, options)(model_key),
+        lifetime_network(model, shape, task.outputs, options)(model_key),
         rule,
         rate=rate,
         rates=rates,

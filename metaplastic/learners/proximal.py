@@ -38,7 +38,7 @@ def proximal(
         task: What it is to learn.
         rule: What the weights descend: backprop (the gradient), or a rule with fixed feedback.
         model: A name of `metaplastic list models`, or your own file.py:function.
-        hidden: Widths of the hidden layers; the network's own where it is not given.
+        hidden: Widths of the hidden layers; where not given 40 and 40 in an mlp, else its own.
         filters: Filters of the convolutions; the network's own where it is not given.
         activation: Activation of the hidden layers; the network's own where it is not given.
         norm: Normalisation; the network's own where it is not given.

@@ -44,7 +44,12 @@ def run() -> list[dict[str, Any]]:
     more = f"{devices} devices"
     return [
         turned("BLUR meta-step: eager PyTorch / ours", seconds["torch"], own["ours"], ">= 20"),
-        turned(f"the same, {more}", seconds["torch"], own["shared"], ">= 20"),
+        turned(
+            f"BLUR meta-step, {more}: eager PyTorch / ours",
+            seconds["torch"],
+            own["shared"],
+            ">= 20",
+        ),
         row("BLUR meta-step / its matrix products", own["ours"], seconds["floor"], "reported"),
         row(f"BLUR, eight species on {more} / one on one", own["species"], own["ours"], "< 4"),
     ]

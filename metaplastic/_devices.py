@@ -28,6 +28,12 @@ _GIVEN: ContextVar[int] = ContextVar("given", default=1)
 """Devices of a run whose options do not name a number."""
 
 
+def divide_cpu(devices: int) -> None:
+    """Make so many devices of the CPU, unless JAX is in use already."""
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices)
+
+
 def provide(devices: int) -> None:
     """See to it that JAX has so many devices; a CPU is divided before its first use.
 
@@ -35,8 +41,7 @@ def provide(devices: int) -> None:
     """
     if devices == 1:
         return
-    with contextlib.suppress(RuntimeError):  # JAX is in use already: see what there is
-        jax.config.update("jax_num_cpu_devices", devices)
+    divide_cpu(devices)
     found = jax.local_device_count()
     if devices > found:
         raise UsageError(

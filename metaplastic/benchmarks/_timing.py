@@ -22,6 +22,11 @@ def seconds_each(
     return found
 
 
+def shared_by() -> int:
+    """Devices that a benchmark divides work among: two, where there are as many."""
+    return min(jax.local_device_count(), 2)
+
+
 def turned(name: str, theirs: list[float], ours: list[float], bar: str) -> dict[str, Any]:
     """A comparison of how many times as long the others take."""
     own = row(name, theirs, ours, bar)

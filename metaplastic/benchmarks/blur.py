@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from .._errors import MissingExtraError, require_extra
@@ -13,7 +12,7 @@ from ..meta.unrolled import Unrolled
 from ..tasks.plane_functions import PlaneFunctions
 from ..train.meta_options import MetaOptions
 from ..train.meta_trainer import MetaTrainer
-from ._timing import row, seconds_each, turned
+from ._timing import row, seconds_each, shared_by, turned
 
 _LIVES, _MOMENTS, _BATCH, _HIDDEN, _STATES, _SPECIES, _LR, _CLIP = 12, 10, 128, 20, 2, 8, 3e-3, 10.0
 _STEPS = 10
@@ -28,7 +27,7 @@ def run() -> list[dict[str, Any]]:
     NumPy: those of each moment and of the questions, each with the two of its reverse pass, of all
     lifetimes at once. Eight species are as many genomes in one program, which all devices share.
     """
-    devices = min(jax.local_device_count(), 2)
+    devices = shared_by()
     candidates: dict[str, Callable[[], Any]] = {
         "ours": _ours(1, 1),
         "shared": _ours(1, devices),

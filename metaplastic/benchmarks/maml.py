@@ -13,7 +13,7 @@ from ..rules.backprop import Backprop
 from ..tasks.sinusoid import Sinusoid
 from ..train.meta_options import MetaOptions
 from ..train.meta_trainer import MetaTrainer
-from ._timing import row, seconds_each
+from ._timing import seconds_each, turned
 
 _META_BATCH, _SHOTS, _RATE, _LR, _HIDDEN = 25, 10, 0.01, 1e-3, (40, 40)
 _OURS, _THEIRS = 200, 20
@@ -36,17 +36,11 @@ def run() -> list[dict[str, Any]]:
         ours = [s / _OURS for s in seconds[f"ours {moments}"]]
         if f"torch {moments}" in seconds:
             theirs = [s / _THEIRS for s in seconds[f"torch {moments}"]]
-            rows.append(_against(moments, theirs, ours))
+            name = f"MAML, {moments} inner steps: torch.func / ours"
+            rows.append(turned(name, theirs, ours, ">= 10"))
     if not rows:
         require_extra("torch", "bench")
     return rows
-
-
-def _against(moments: int, theirs: list[float], ours: list[float]) -> dict[str, Any]:
-    own = row(f"MAML, {moments} inner steps: torch.func / ours", theirs, ours, ">= 10")
-    # `row` names what is divided first `ours`; here it is the other way round.
-    own["ours_ms"], own["reference_ms"] = own["reference_ms"], own["ours_ms"]
-    return own
 
 
 def _ours(moments: int) -> Callable[[], Any]:

@@ -20,7 +20,7 @@ from ..models import mlp, plastic_layers
 from ..rules import pool
 from ..rules._pool_terms import PUBLISHED
 from ..rules.pool import Pool, PoolState, combine
-from ._timing import row, seconds_each, turned
+from ._timing import row, seconds_each, shared_by, turned
 
 _WIDTHS = (64, 170, 130, 100, 70, 10)
 _UPDATES, _QUERIES, _FEEDBACK = 250, 50, 1000
@@ -36,7 +36,7 @@ def run() -> list[dict[str, Any]]:
     its derivative cannot do without, and nothing else. On several devices each lives a lifetime,
     where PyTorch lives one after the other.
     """
-    devices = min(jax.local_device_count(), 2)
+    devices = shared_by()
     candidates: dict[str, Callable[[], Any]] = {
         "ours": _ours(stacked=True),
         "shared": _ours(stacked=True, devices=devices),

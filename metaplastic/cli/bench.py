@@ -32,9 +32,9 @@ def main(argv: list[str]) -> int:
         name, argv = _options.take_name(argv, "benchmark", "bench [NAME]")
         names = (name,)
     options = _options.parse(argv, BenchCommand, command="bench [NAME]", about=_ABOUT)
-    from metaplastic._devices import cores, provide
+    from metaplastic._devices import cores, divide_cpu
 
-    provide(cores())  # for the benchmarks that use several devices
+    divide_cpu(min(cores(), 2))  # for the benchmarks that use two devices
     benchmarks = {name: _registry.load("benchmarks", name) for name in names}
     rows = []
     for name, run in benchmarks.items():

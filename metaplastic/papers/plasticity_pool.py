@@ -24,15 +24,7 @@ def _feedback() -> Experiment:
 
     def arms(scale: Scale) -> tuple[MetaArm, ...]:
         rules = {name: {"terms": own.GRADIENT, "feedback": way} for name, way in ways.items()}
-        return tuple(
-            MetaArm(
-                setting=name,
-                design=own.design(scale, rule),
-                options=own.options(scale, rule),
-                reported=reported.get(name) if scale == "full" else None,
-            )
-            for name, rule in rules.items()
-        )
+        return _meta_arms(scale, rules, reported=reported if scale == "full" else None)
 
     return Experiment(
         name="feedback",
@@ -142,14 +134,7 @@ def _mnist() -> Experiment:
 
     def arms(scale: Scale) -> tuple[MetaArm, ...]:
         images = {"data": "mnist", "resize": 14} if scale == "quick" else {"data": "mnist"}
-        return tuple(
-            MetaArm(
-                setting=name,
-                design=own.design(scale, rule, images=images),
-                options=own.options(scale, rule),
-            )
-            for name, rule in rules.items()
-        )
+        return _meta_arms(scale, rules, images=images)
 
     return Experiment(
         name="mnist",
@@ -163,6 +148,25 @@ def _mnist() -> Experiment:
             "test, ten outputs; the paper holds ten classes for too few. quick: 14 x 14, 100 "
             "meta-steps; full: 28 x 28, 600."
         ),
+    )
+
+
+def _meta_arms(
+    scale: Scale,
+    rules: dict[str, dict[str, Any]],
+    *,
+    images: dict[str, Any] | None = None,
+    reported: dict[str, Reported] | None = None,
+) -> tuple[MetaArm, ...]:
+    """Rules that are learned and tested alike, by what the table calls them."""
+    return tuple(
+        MetaArm(
+            setting=name,
+            design=own.design(scale, rule, images=images),
+            options=own.options(scale, rule),
+            reported=(reported or {}).get(name),
+        )
+        for name, rule in rules.items()
     )
 
 

@@ -171,7 +171,7 @@ class MetaTrainer:
         number, each = state.skipped.shape[0], partial(self._each, function)
         if self.spread.devices > 1 and number % self.spread.devices and lifetimes:
             return self.spread.together(each, whole, state)
-        if self.spread.devices > 1 < number:
+        if self.spread.devices > 1 and number > 1:
             return self.spread.divide(each, whole, state)
         return each(whole, state)
 

@@ -79,7 +79,7 @@ def run(
         "protocol": protocol(options),
     }
     trainer = Trainer(rule, dataset, options)  # before the record: it checks the options
-    if (options.devices or 1) > 1 == seeds:
+    if seeds == 1 and (options.devices or 1) > 1:
         raise UsageError(f"--devices {options.devices} have one seed to share: give more --seeds")
     if isinstance(rule, FiledRule):
         write_atomic(folder.path / FILE, rule.file.data, run=folder.path)

@@ -227,3 +227,14 @@ def test_any_rule_lives_or_says_why_not(name, getkey):
         assert name == "forward_forward" and "two classes" in str(error)
         return
     assert np.isfinite(float(found.loss))
+
+
+def test_an_mlp_of_no_given_widths_is_small(getkey):
+    own = online(Sinusoid(), rule=Backprop(), key=getkey())
+    assert [layer.weight.shape for layer in plastic_layers(own.model)] == [
+        (1, 40),
+        (40, 40),
+        (40, 1),
+    ]
+    given = online(Sinusoid(), rule=Backprop(), hidden=(3,), key=getkey())
+    assert len(plastic_layers(given.model)) == 2

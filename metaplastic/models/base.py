@@ -164,12 +164,11 @@ class AbstractLayer(AbstractNode):
             if norm is None:
                 raise ValueError("this layer normalises: pass `norm=` of the trace to `learn`")
             norm_update, delta = self.norm.learn(norm, delta)
-        scaled = delta / batch
-        bias = None if self.bias is None else scaled.sum(range(scaled.ndim - 1))
+        bias = None if self.bias is None else delta.sum(range(delta.ndim - 1)) / batch
         update = eqx.tree_at(
             lambda layer: (layer.weight, layer.bias, layer.norm),
             eqx.filter(self, lambda _: False),
-            (self.hebb(pre, scaled), bias, norm_update),
+            (self.hebb(pre, delta) / batch, bias, norm_update),
             is_leaf=lambda leaf: leaf is None,
         )
         return update, delta

@@ -50,6 +50,12 @@ def provide(devices: int) -> None:
         )
 
 
+def check_share(devices: int | None, runs: int) -> None:
+    """Raise `UsageError` where several devices have a single run to share."""
+    if (devices or 1) > 1 and runs == 1:
+        raise UsageError(f"--devices {devices} have one run to share: give more --seeds")
+
+
 @contextlib.contextmanager
 def using(devices: int) -> Iterator[None]:
     """Runs within use so many devices, where their options do not name a number."""
@@ -165,6 +171,14 @@ def lifetime_keys(key: Key, number: int) -> jax.Array:
     if parts == 1:
         return keys
     return jax.lax.dynamic_slice_in_dim(keys, jax.lax.axis_index(_AXIS) * number, number)
+
+
+def lifetime_places(number: int) -> jax.Array:
+    """Places of this device's `number` lifetimes among those of all devices, uint32 [number]."""
+    places = jnp.arange(number, dtype=jnp.uint32)
+    if _PARTS.get() == 1:
+        return places
+    return places + jax.lax.axis_index(_AXIS).astype(jnp.uint32) * jnp.uint32(number)
 
 
 def mean_of_all(tree: Any) -> Any:

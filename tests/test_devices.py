@@ -104,7 +104,13 @@ def test_devices_without_anything_to_share(capsys, tmp_path):
     assert main([*one, "--meta-batch", "3", "--out", str(tmp_path / "a")]) == 2
     assert "--devices 2 do not divide the 3 lifetimes" in capsys.readouterr().err
     assert main(["train", "backprop", "--devices", "2", "--out", str(tmp_path / "b")]) == 2
-    assert "--devices 2 have one seed to share" in capsys.readouterr().err
+    assert "--devices 2 have one run to share" in capsys.readouterr().err
+    alone = ["--devices", "2", "--out", str(tmp_path / "c")]
+    assert main(["compare", "backprop", "--rates", "0.1", *alone]) == 2
+    assert "--devices 2 have one run to share" in capsys.readouterr().err
+    assert main(["compare", "online", "--task", "sinusoid", "--meta-batch", "3", *alone]) == 2
+    assert "--devices 2 do not divide the 3 lifetimes" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_run_is_resumed_on_as_many_devices(capsys, tmp_path):

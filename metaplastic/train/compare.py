@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import data
+from .._devices import check_share
 from ..report.records import RunFolder
 from ..rules.base import AbstractRule
 from .entrant import Entrant, compete, part
@@ -43,6 +44,7 @@ def compare(
     otherwise) that all rules share.
     """
     dataset = data.load(shared.options.data)
+    check_share(shared.options.devices, len(shared.seeds) * max(len(shared.rates), 1))
     options = dataclasses.replace(shared.options, validation=shared.options.validation or 0.1)
     if not folder.config_path.exists():
         Trainer(rules[0][2], dataset, options)  # before the record: it checks the options

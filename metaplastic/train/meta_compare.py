@@ -11,6 +11,7 @@ from .fit import Reporter
 from .meta_entrant import MetaEntrant, meta_compete
 from .meta_options import MetaOptions
 from .meta_run import data_record, protocol as test_protocol, restore_meta_options
+from .meta_trainer import MetaTrainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,10 @@ def meta_compare(
 ) -> dict[str, Any]:
     """Meta-train every `(label, design)`; the document of `metaplastic compare --task`."""
     made = [design.make() for _, design in entrants]  # every mistake is found before any work
+    if (protocol.options.devices or 1) > 1:
+        for own in made:
+            replicas = len(protocol.seeds) * max(len(protocol.rates), 1)
+            MetaTrainer(*own, protocol.options).check_devices(replicas)
     config = {
         "command": "compare",
         "kind": "learners",

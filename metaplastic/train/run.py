@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _registry, data
+from .._devices import check_share
 from .._errors import UsageError
 from .._files import write_atomic
 from ..report.records import RunFolder
@@ -79,8 +80,7 @@ def run(
         "protocol": protocol(options),
     }
     trainer = Trainer(rule, dataset, options)  # before the record: it checks the options
-    if seeds == 1 and (options.devices or 1) > 1:
-        raise UsageError(f"--devices {options.devices} have one seed to share: give more --seeds")
+    check_share(options.devices, seeds)
     if isinstance(rule, FiledRule):
         write_atomic(folder.path / FILE, rule.file.data, run=folder.path)
     folder.write_config(config)

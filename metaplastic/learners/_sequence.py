@@ -5,13 +5,11 @@ import math
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
 from .._errors import UsageError
 from .._types import Key
-from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
 from ._entry import beside, told_width, width
 from .base import AbstractLearner, Life
@@ -93,6 +91,8 @@ def bounded(shape: tuple[int, ...], units: int, *, key: Key) -> jax.Array:
 
 
 def draw_readout(units: int, outputs: int, *, key: Key) -> Readout:
-    """V ~ U(+-1/sqrt(units)), and no bias at first."""
-    weight = draw("fan_in", (units, outputs), key=key)
-    return Readout(weight, jnp.zeros((outputs,), weight.dtype))
+    """V, c ~ U(+-1/sqrt(units))."""
+    weight_key, bias_key = jr.split(key)
+    return Readout(
+        bounded((units, outputs), units, key=weight_key), bounded((outputs,), units, key=bias_key)
+    )

@@ -13,8 +13,8 @@ from ..train.meta_options import MetaOptions
 from ._stpn_study import learner_study
 from .base import Experiment, Paper, StudyArm
 
-_EPOCH = 780
-"""Meta-steps of 128 in which about as many sequences are lived as there are different ones."""
+_SEQUENCES, _BATCH = 100_000, 128
+"""Of retrieval, and of a meta-step."""
 _MODULATED = {"entry": "dense", "modulation": "simple", "learn_eta": False}
 _SCALAR = {"granularity": "global"}
 
@@ -53,19 +53,19 @@ _RETRIEVAL: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-_QUICK_SEEDS = (5, 3, 3, 3, *[1] * (len(_RETRIEVAL) - 4))
+_QUICK_SEEDS = (5, *[3] * 5, *[1] * 4)
 _FULL_SEEDS = (3,) * len(_RETRIEVAL)
 
 
 def _retrieval_arms(
     epochs: int, tests: int, lifetimes: int, seeds: tuple[int, ...]
 ) -> tuple[StudyArm, ...]:
-    steps = epochs * _EPOCH
+    steps = epochs * _SEQUENCES // _BATCH
     options = MetaOptions(
         steps=steps,
-        meta_batch=128,
+        meta_batch=_BATCH,
         lr=1e-3,
-        record_every=steps // (10 * tests),  # a part of the next, or programs of many lengths
+        record_every=steps // (5 * tests),  # a part of the next, or programs of many lengths
         test_every=steps // tests,
         test_lifetimes=lifetimes,
         parallel="loop",
@@ -82,15 +82,15 @@ def _retrieval() -> Experiment:
         name="retrieval",
         title="The digit that came with a letter, after three pairs of them",
         metric="accuracy, %",
-        quick=_retrieval_arms(epochs=20, tests=10, lifetimes=2000, seeds=_QUICK_SEEDS),
-        full=_retrieval_arms(epochs=200, tests=40, lifetimes=20_000, seeds=_FULL_SEEDS),
+        quick=_retrieval_arms(epochs=20, tests=25, lifetimes=2000, seeds=_QUICK_SEEDS),
+        full=_retrieval_arms(epochs=200, tests=50, lifetimes=20_000, seeds=_FULL_SEEDS),
         seeds={"quick": 3, "full": 3},
         protocol=(
             "Networks of 1,900 to 2,100 parameters. 100,000 sequences to learn from, others for "
-            "the test; meta-steps of 128 sequences, drawn with replacement; Adam at 1e-3; "
-            "cross-entropy over all 37 symbols at the last moment. quick: as many meta-steps as "
-            "20 epochs have, five seeds of STPN, three of the next three, one of all others; full: "
-            "200 epochs, without choosing one by validation. Short-term "
+            "the test; meta-steps of 128 sequences, in epochs that all have one order, as in the "
+            "released code; Adam at 1e-3; cross-entropy over all 37 symbols at the last moment. "
+            "quick: 20 epochs; five seeds of STPN, three of the next five, one of the last four. "
+            "full: 200 epochs, without choosing one by validation. Short-term "
             "plasticity divides memories before they decay (`pre`). Modulated plasticity is "
             "backpropamine's simple form with the inputs through weights. Energy: sum |G| u^2 over "
             "all synapses but the read-out's, mean over moments, after meta-training."

@@ -1,5 +1,6 @@
 """Keys and values, and then one of the keys: which value came with it?"""
 
+import dataclasses
 import string
 from typing import ClassVar
 
@@ -10,8 +11,8 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
-from ._examples import Part, check_examples, example_key
-from .base import AbstractTask, Episode, Stream
+from ._examples import AbstractExamples, Part, check_examples
+from .base import Episode, Stream
 from .criteria import CLASSIFICATION, Criterion
 
 LETTERS = len(string.ascii_lowercase)
@@ -20,7 +21,7 @@ SYMBOLS = LETTERS + DIGITS + 1
 """Letters, digits, and the separator."""
 
 
-class AssociativeRetrieval(AbstractTask):
+class AssociativeRetrieval(AbstractExamples):
     """Sequences such as `c9k8j3??k`, whose answer is 8: the digit that followed that letter.
 
     `pairs` different letters, each followed by a digit, two separators, and one of the letters
@@ -28,8 +29,9 @@ class AssociativeRetrieval(AbstractTask):
     of all symbols, is judged at the last moment alone; 10 digits make a guess right in 10 %.
 
     Ba, Hinton, Mnih, Leibo & Ionescu (2016), "Using fast weights to attend to the recent past",
-    section 4.1: 100,000 sequences to learn from, and others for the test. Epochs are not kept:
-    every sequence of a meta-step is drawn from all of them.
+    section 4.1: 100,000 sequences to learn from, and others for the test. Meta-training goes
+    through them in epochs of one order, as the released code of Garcia Rodriguez, Guo & Moraitis
+    (2022) does.
     """
 
     criterion: ClassVar[Criterion] = CLASSIFICATION
@@ -63,10 +65,10 @@ class AssociativeRetrieval(AbstractTask):
         return 2 * self.pairs + 3
 
     def held_out(self) -> "AssociativeRetrieval":
-        return type(self)(self.pairs, self.examples, "test")
+        return dataclasses.replace(self, part="test")
 
-    def sample(self, key: Key) -> Episode:
-        symbols, answer = self.symbols(example_key(key, self.examples, self.part))
+    def drawn(self, key: Key) -> Episode:
+        symbols, answer = self.symbols(key)
         x = jax.nn.one_hot(symbols, SYMBOLS)[:, None]
         last = (jnp.arange(self.moments) == self.moments - 1).astype(x.dtype)
         target = last[:, None, None] * jax.nn.one_hot(answer, SYMBOLS, dtype=x.dtype)

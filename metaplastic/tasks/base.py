@@ -74,6 +74,14 @@ class AbstractTask(eqx.Module):
     def sample(self, key: Key) -> Episode:
         """One lifetime's experience; pure, and always of the same shapes."""
 
+    def nth(self, number: jax.Array, key: Key) -> Episode:
+        """The lifetime that meta-training lives after `number` others: that of its key.
+
+        A task of fixed examples takes them in turn instead, so that each comes once an epoch.
+        """
+        del number
+        return self.sample(key)
+
     def load(self) -> "AbstractTask":
         """The task with the data that it needs on the device; itself where it needs none.
 

@@ -10,12 +10,12 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
-from ._examples import Part, check_examples, example_key
-from .base import AbstractTask, Episode, Stream
+from ._examples import AbstractExamples, Part, check_examples
+from .base import Episode, Stream
 from .criteria import CLASSIFICATION, Criterion
 
 
-class ContinualFamiliarity(AbstractTask):
+class ContinualFamiliarity(AbstractExamples):
     """At every moment a random pattern of -1 and 1, or that of R moments before: new or familiar?
 
     With `probability` the pattern of R moments before is shown again; R is drawn at every moment
@@ -74,8 +74,8 @@ class ContinualFamiliarity(AbstractTask):
     def held_out(self) -> "ContinualFamiliarity":
         return dataclasses.replace(self, interval=self.unseen or self.interval, part="test")
 
-    def sample(self, key: Key) -> Episode:
-        pattern_key, source_key = jr.split(example_key(key, self.examples, self.part))
+    def drawn(self, key: Key) -> Episode:
+        pattern_key, source_key = jr.split(key)
         source, familiar = self.sources(source_key)
         fresh = jr.rademacher(
             pattern_key, (self.moments, 1, self.dimension), jnp.result_type(float)

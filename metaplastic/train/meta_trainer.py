@@ -16,7 +16,15 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .._devices import Spread, even_share, lifetime_keys, mean_of_all, own_part, share_out
+from .._devices import (
+    Spread,
+    even_share,
+    lifetime_keys,
+    lifetime_places,
+    mean_of_all,
+    own_part,
+    share_out,
+)
 from .._errors import UsageError, unknown
 from .._types import Key
 from ..learners.base import AbstractLearner
@@ -246,11 +254,14 @@ class MetaTrainer:
     ) -> tuple[Episode, Key]:
         """The lifetimes of a meta-step, and the key of what is random within them."""
         sample_key, life_key = jr.split(jr.fold_in(jr.fold_in(replica.key, 0), step))
+        every = self.lifetimes()
         if isinstance(self.estimator, AbstractSearch):  # all: its members are what is divided
-            keys = jr.split(sample_key, self.lifetimes())
+            keys, places = jr.split(sample_key, every), jnp.arange(every, dtype=jnp.uint32)
         else:
-            keys = lifetime_keys(sample_key, own_part(self.lifetimes()))
-        return jax.vmap(task.sample)(keys), life_key
+            keys = lifetime_keys(sample_key, own_part(every))
+            places = lifetime_places(own_part(every))
+        numbers = step.astype(jnp.uint32) * jnp.uint32(every) + places
+        return jax.vmap(task.nth)(numbers, keys), life_key
 
     def lifetimes(self, asked: int | None = None) -> int:
         """Lifetimes of a meta-step (or as many as asked for), where there are as many."""

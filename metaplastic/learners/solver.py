@@ -39,6 +39,9 @@ class Solver(eqx.Module):
     """Stop where no entry of the slope is larger."""
     newton: int = eqx.field(static=True, default=0)
     """Steps of Newton's method with the dense Hessian at the end of every phase."""
+    peel: bool = eqx.field(static=True, default=False)
+    """Take the first of fixed steps outside the loop: phases that are batched and start at the same
+    phi then share its slopes, which is one step less for all but one of them."""
 
     def __check_init__(self):
         least = 0 if self.newton else 1
@@ -107,10 +110,12 @@ class Solver(eqx.Module):
             own = slope(phi, jr.fold_in(key, index))
             return self.advance(phi, state, own, rate), None
 
-        start = phi, self.init(phi, rate)
-        if self.steps == 0:
-            return start
-        return jax.lax.scan(step, start, jnp.arange(self.steps))[0]
+        carry, first = (phi, self.init(phi, rate)), int(self.peel and self.steps > 0)
+        for index in range(first):
+            carry, _ = step(carry, jnp.asarray(index))
+        if self.steps == first:
+            return carry
+        return jax.lax.scan(step, carry, jnp.arange(first, self.steps))[0]
 
     def _while(
         self, slope: Slope, phi: jax.Array, rate: Any, until: float, key: Key

@@ -135,13 +135,14 @@ class Contrastive(AbstractSettledGradient):
         dtype = jax.tree.leaves(free)[0].dtype
         nudges = nudges.astype(dtype)
         rate = learner.rate if self.rate is None else self.rate
-        keys = jr.split(key, len(nudges)) if self.independent else jnp.stack([key] * len(nudges))
+        # A key that all share stays one: so do the batches that it draws.
+        keys, axis = (jr.split(key, len(nudges)), 0) if self.independent else (key, None)
         solver = self.solver(learner)
 
         def phase(b: jax.Array, key: Key) -> Fast:
             return learner.settle(free, support, query, b, solver=solver, rate=rate, key=key)
 
-        return nudges, jax.vmap(phase)(nudges, keys)
+        return nudges, jax.vmap(phase, (0, axis))(nudges, keys)
 
     def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> str | None:
         """The first nudged phase and step whose phi is not finite."""
@@ -173,7 +174,8 @@ class Contrastive(AbstractSettledGradient):
         """That of the nudged phases."""
         own = learner.solver
         steps = (own.steps + 1) // 2 if self.steps is None else self.steps
-        return Solver(self.optimiser or own.optimiser, steps, own.batch, own.until, own.newton)
+        name = self.optimiser or own.optimiser
+        return Solver(name, steps, own.batch, own.until, own.newton, peel=True)
 
     def _quality(
         self,

@@ -1,5 +1,7 @@
 """The contrastive rule on losses whose meta-gradient is known, and what its phases tell."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -229,6 +231,32 @@ def test_nudged_phases_are_one_batched_program(quadratic, hasty):
         estimator = Contrastive(contrast=contrast)
         program = eqx.filter_make_jaxpr(estimator)(hasty, quadratic.episodes, key=KEY)[0]
         assert loops(program.jaxpr) == 2
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_nudged_phases_take_their_first_step_from_one_slope(x64, quadratic, independent):
+    """Each ends where it would have ended alone, and starts without a product of its own."""
+    learner = with_solver(quadratic.learner, "nesterov", 4, 7, rate=0.05)
+    stream, query = quadratic.episode.stream, quadratic.episode.query
+    support, query = Batch(stream.x[0], stream.y[0]), Batch(query.x, query.y)
+    free = jax.tree.map(lambda own: own + 0.1, learner.consolidated)
+
+    def together(steps):
+        estimator = Contrastive(contrast="three_point", steps=steps, independent=independent)
+        return estimator.nudged(learner, free, support, query, key=KEY)
+
+    def alone(b, key):
+        solver = dataclasses.replace(learner.solver, steps=3)
+        return flat(learner.settle(free, support, query, b, solver=solver, key=key))
+
+    nudges, phases = compiled(together)(3)
+    keys = jr.split(KEY, 2) if independent else [KEY, KEY]
+    expected = [compiled(alone)(b, key) for b, key in zip(nudges, keys, strict=True)]
+    np.testing.assert_allclose(flat(phases), np.concatenate(expected), rtol=1e-12, atol=1e-12)
+    if not independent:
+        program = eqx.filter_make_jaxpr(together)(1)[0]
+        products = [own for own in program.jaxpr.eqns if own.primitive.name == "dot_general"]
+        assert products and all(own.outvars[0].aval.ndim == 2 for own in products)
 
 
 def loops(jaxpr):

@@ -7,11 +7,12 @@ import pytest
 
 from metaplastic.data import ImageClasses
 from metaplastic.learners._strengths import strength_tree
-from metaplastic.papers import _cml_beta, _reproduce
+from metaplastic.papers import _cml_beta, _cml_sinusoid, _reproduce
 from metaplastic.papers.base import Experiment, Found, MetaArm, Paper, StudyArm
 from metaplastic.papers.cml import PAPER
 from metaplastic.report.records import RunFolder
 from metaplastic.report.tables import reproduction_table
+from metaplastic.train.meta_fit import MetaOutcome
 from metaplastic.train.meta_trainer import MetaTrainer
 
 
@@ -110,6 +111,20 @@ def test_nothing_of_a_random_body_is_learned():
     assert arm.design == taught.design
     trainer = MetaTrainer(*arm.design.make(), arm.options)
     assert not any(name.startswith("body") for name in trainer.leaves)
+
+
+def test_curves_are_tested_all_along_the_last_fifth():
+    for arm in experiment("sinusoid").quick:
+        options = arm.options
+        assert options.test_lifetimes == 1000 and options.test_every % options.chunk == 0
+        assert options.steps < 100 or 0.15 < 4 * options.test_every / options.steps <= 0.2
+    tests = {0: [9.0, 9.0], 1: [5.0, 7.0], 2: [4.0, 1.0], 3: [3.0, 1.0], 4: [2.0, 1.0]}
+    records = [{"step": own, "test_metric": found} for own, found in tests.items()]
+    records.insert(2, {"step": 1.5})
+    outcome = MetaOutcome(records, None, np.zeros(0))
+    assert _cml_sinusoid._late(None, outcome) == pytest.approx([3.5, 2.5])
+    outcome.records = records[:2]
+    assert _cml_sinusoid._late(None, outcome) == pytest.approx([5.0, 7.0])
 
 
 def test_the_study_of_beta_has_a_row_a_solver(tmp_path):

@@ -59,6 +59,8 @@ class Plane:
     """Updates after which accuracies are rows of the table."""
     lifetimes: int
     """Of each function, the same for all who are judged."""
+    parts: tuple[str, ...] = ("trained", "held")
+    """On which functions: those of meta-training, and those held out."""
 
     def make(self) -> Any:
         """The task."""
@@ -70,7 +72,7 @@ class Plane:
         """Accuracies [learners, functions, 1 + moments] on each part, all on the same lifetimes."""
         task, found = self.make(), {}
         keys = jr.split(jr.key(_APART + seed), self.lifetimes)
-        for part, names in {"trained": task.functions, "held": task.held}.items():
+        for part, names in self._names().items():
             lives = episodes(task, names, max(self.horizons), keys)
             found[part] = np.stack([np.asarray(curves(own, lives, keys)) for own in learners])
         return found
@@ -78,12 +80,18 @@ class Plane:
     def found(self, judged: Sequence[Mapping[str, np.ndarray]], **data: Any) -> Found:
         """Mean accuracies on held-out functions as rows, and all curves for figures; `judged` is
         [functions, 1 + moments] of each part, for every seed."""
-        task = self.make()
-        curves = {part: np.stack([own[part] for own in judged]) for part in ("trained", "held")}
+        names = self._names()
+        curves = {part: np.stack([own[part] for own in judged]) for part in names}
         rows = {f"{n} updates": curves["held"][:, :, n].mean(1) for n in self.horizons}
-        names = {"trained": list(task.functions), "held": list(task.held)}
-        shown = {part: {"names": names[part], "accuracy": own} for part, own in curves.items()}
-        return Found(rows, {**shown, "horizon": task.moments, **data})
+        shown = {
+            part: {"names": list(names[part]), "accuracy": own} for part, own in curves.items()
+        }
+        return Found(rows, {**shown, "horizon": self.make().moments, **data})
+
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        task = self.make()
+        every = {"trained": task.functions, "held": task.held}
+        return {part: every[part] for part in self.parts}
 
 
 def genome_study(plane: Plane, fields: Mapping[str, Any], options: MetaOptions) -> Study:

@@ -19,6 +19,7 @@ HIDDEN = (20,)
 _SMALL: dict[str, Any] = {"meta_batch": 12, "clip": 10.0, "test_lifetimes": 60}
 QUICK = MetaOptions(steps=600, lr=3e-3, **_SMALL)
 SHORT = MetaOptions(steps=300, lr=3e-3, **_SMALL)
+DEEP = MetaOptions(steps=1500, lr=3e-3, non_finite="skip", **_SMALL)
 FULL = MetaOptions(steps=10_000, lr=5e-4, **_SMALL)
 _PAPER: dict[str, Any] = {
     "functions": ("xor", "and", "two_moons", "circle", "slice"),
@@ -97,7 +98,7 @@ def depth() -> Experiment:
     def arms(
         layers: tuple[int, ...], tested: tuple[int, ...], lifetimes: int, own: MetaOptions
     ) -> tuple[StudyArm, ...]:
-        plane = Plane({}, (10,), lifetimes)
+        plane = Plane({}, (10,), lifetimes, parts=("held",))
         return tuple(
             _arm(
                 f"{n} hidden {'layer' if n == 1 else 'layers'}",
@@ -111,12 +112,13 @@ def depth() -> Experiment:
         name="depth",
         title="A genome in deeper and in shallower networks",
         metric="held-out accuracy, %",
-        quick=arms((1, 2, 4), (1, 2, 4, 8), 8, SHORT),
+        quick=arms((1, 2, 4), (1, 2, 4, 10), 8, DEEP),
         full=arms((1, 2, 4), tuple(range(1, 11)), 50, FULL),
-        seeds={"quick": 1, "full": 5},
+        seeds={"quick": 3, "full": 5},
         protocol=(
             "Layers of 20 units on functions of the plane, 10 updates, the genome shared by all "
-            "layers; the paper shows the same for MNIST as a plot. quick: 300 meta-steps."
+            "layers; the paper shows the same for MNIST as a plot. quick: 1,500 meta-steps, a "
+            "number chosen on another seed (100), where four layers began to learn after 600."
         ),
     )
 

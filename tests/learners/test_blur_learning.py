@@ -1,5 +1,6 @@
 """Genomes that were meta-trained on some functions of the plane learn others."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -8,7 +9,8 @@ from metaplastic.papers._blur_toy import QUICK
 from metaplastic.report.records import RunFolder
 from metaplastic.train.fit import Silent
 
-PLANE = Plane({}, (10, 50), lifetimes=16)
+HELD = {"lifetimes": 8, "parts": ("held",)}
+PLANE, SHORT = Plane({}, (10, 50), **HELD), Plane({}, (10,), **HELD)
 SEEDS = (0, 1, 2)
 
 
@@ -17,10 +19,11 @@ def judged(tmp_path_factory):
     """Held-out accuracies [seeds] after 10 and after 50 updates, and those of nxor after 10."""
     studies = {
         "normalised": genome_study(PLANE, {"hidden": (20,)}, QUICK),
-        "not": genome_study(PLANE, {"hidden": (20,), "norm": "none"}, QUICK),
-        "descent": descent_study(PLANE, (20,)),
+        "not": genome_study(SHORT, {"hidden": (20,), "norm": "none"}, QUICK),
+        "descent": descent_study(SHORT, (20,)),
     }
     found = {}
+    jax.config.update("jax_disable_most_optimizations", False)  # as in the tests: it runs for long
     for name, study in studies.items():
         with RunFolder.create(tmp_path_factory.mktemp("runs") / name, "x") as folder:
             found[name] = study(SEEDS, folder, Silent())

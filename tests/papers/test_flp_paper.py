@@ -1,5 +1,6 @@
 """Feedback + local plasticity learns to learn, and nothing learns without its plasticity."""
 
+import dataclasses
 from typing import ClassVar
 
 import equinox as eqx
@@ -20,6 +21,7 @@ from metaplastic.rules.flp import FLP
 from metaplastic.tasks.base import AbstractTask, Episode, Query, Stream
 from metaplastic.tasks.criteria import CLASSIFICATION, Criterion
 from metaplastic.tasks.sinusoid_sequence import SinusoidSequence
+from metaplastic.train.design import Part
 from metaplastic.train.meta_fit import meta_fit
 from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
@@ -101,15 +103,28 @@ def test_the_reference_network_is_that_of_the_published_code():
     assert task.functions * task.batches == 400
 
 
+def test_baselines_of_one_rate_keep_in_mixed_order_one_that_continual_order_tried():
+    tried, kept = (
+        {own.setting: own for own in experiment.quick} for experiment in PAPER.experiments[:2]
+    )
+    for setting in ("OML as published", "OML", "MAML, first order"):
+        assert not kept[setting].rates
+        assert kept[setting].design.learner.fields["rate"] in tried[setting].rates
+
+
 # Minutes each: the reduced regression of three curves, to bars that its untrained self (4.4), the
 # best answer without learning (3.13) and the controls miss.
 
 
-def run(setting, order="continual", seeds=(0,)):
-    """`(trainer, outcome, test error of each seed)` of an arm at the quick scale."""
+def run(setting, order="continual", seeds=(0,), rate=None):
+    """`(trainer, outcome, test error of each seed)` of an arm at the quick scale, or at a rate."""
     experiment = next(own for own in PAPER.experiments if own.name == f"regression_{order}")
     arm = next(own for own in experiment.quick if own.setting == setting)
-    trainer = MetaTrainer(*arm.design.make(), arm.options)
+    design = arm.design
+    if rate is not None:
+        learner = Part(design.learner.name, {**design.learner.fields, "rate": rate})
+        design = dataclasses.replace(design, learner=learner)
+    trainer = MetaTrainer(*design.make(), arm.options)
     outcome = meta_fit(trainer, seeds)
     return trainer, outcome, outcome.test.mean(-1)
 
@@ -122,6 +137,8 @@ def test_continual_regression_with_changes_that_are_no_gradient():
     measures = _registry.load("papers", "flp").experiments
     alignment = next(own for own in measures if own.name == "alignment").quick[0].measure
     assert (abs(alignment(trainer, outcome)) < 0.10).all()
+    # 0.35 is the rate that the output layer alone chooses from its grid.
+    assert run("FLP, output layer alone", seeds=(0, 1, 2), rate=0.35)[2].mean() > 2 * errors.mean()
 
 
 @pytest.mark.slow

@@ -163,7 +163,10 @@ def changes(tasks=4, lifetimes=3):
             "retention": np.broadcast_to(retention, (lifetimes, tasks, tasks)),
             **{name: square for name in names},
         },
-        "alignment": {"cosine": np.full((lifetimes, 6, 2), 0.5)},
+        "alignment": {
+            "cosine": np.full((lifetimes, 6, 2), 0.5),
+            "overall": np.full((lifetimes, 6), 0.5),
+        },
     }
 
 

@@ -15,6 +15,8 @@ _PANELS = {
     "train_accuracy": "Training accuracy",
     "loss": "Training loss",
 }
+_SPIKE = 100.0
+"""Ratio to what is usual, from which a point is not shown."""
 _LOG_ABOVE = 50.0
 """Ratio of losses from which their axis is logarithmic."""
 
@@ -133,6 +135,21 @@ def plain_decades(axis: Any, most: int = 7) -> None:
     axis.set_major_locator(LogLocator(numticks=most))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def cut_spikes(axes: Any, lines: Sequence[np.ndarray]) -> str:
+    """End a logarithmic axis above what lines usually reach, where some moment is far above it.
+
+    Meta-steps whose loss explodes are skipped, and say nothing; a note for the heading says so.
+    """
+    lines = [own[np.isfinite(own)] for own in lines]
+    usual = max((float(np.quantile(own, 0.9)) for own in lines if own.size), default=0.0)
+    most = max((float(own.max()) for own in lines if own.size), default=0.0)
+    if axes.get_yscale() != "log" or most < _SPIKE * usual:
+        return ""
+    least = min(float(own.min()) for own in lines if own.size)
+    axes.set_ylim(0.7 * least, 3 * max([usual, *(float(own[0]) for own in lines if own.size)]))
+    return "; spikes are cut off"
 
 
 def horizontal(axes: Any) -> None:

@@ -16,8 +16,10 @@ from metaplastic.report.settling_figures import strength_figures, wall_time_figu
 from metaplastic.report.trajectory_figures import trajectory_figures
 
 Row = Mapping[str, Any]
-OF_SEVERAL = ("tasks_seen", "retention")
+OF_SEVERAL = ("tasks_seen", "retention", "alignments")
 """Figures of portraits that show several learners together."""
+_OF_ONE = ("alignment", "interference")
+"""Those that are drawn of each learner of a comparison, too."""
 _MOST_PORTRAITS = 6
 """Learners of a comparison whose lifetimes are drawn."""
 
@@ -99,6 +101,7 @@ def rows_figures(
         return figures
     for label, own in portraits:
         drawn = lifetime_figures(own) | map_figures(own) | strength_figures(own)
+        drawn |= {k: v for k, v in change_figures([(label, own)]).items() if k in _OF_ONE}
         figures |= {(name, label): figure for name, figure in drawn.items()}
     return figures
 

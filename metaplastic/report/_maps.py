@@ -12,6 +12,8 @@ SIGNED = "RdBu_r"
 """Red is positive, blue negative, white zero."""
 POSITIVE = "Greys"
 """White is zero."""
+_MANY, _FAR = 400, 5.0
+"""From so many values on, those above this multiple of 99 % of them do not set the scale."""
 
 
 def grid(
@@ -64,19 +66,32 @@ def show(
 
 
 def reach(*arrays: np.ndarray) -> float:
-    """The largest magnitude, at which a colour scale ends; 1 where all is zero or not finite."""
-    largest = max(
-        (float(np.abs(own[np.isfinite(own)]).max(initial=0)) for own in arrays), default=0
-    )
-    return largest or 1.0
+    """The largest magnitude, at which a colour scale ends; 1 where all is zero or not finite.
+
+    Of many values, those far above all others are left out: a synapse that runs away would hide
+    the rest.
+    """
+    values = np.abs(np.concatenate([np.ravel(own) for own in arrays] or [[]]))
+    values = values[np.isfinite(values) & (values > 0)]
+    if values.size >= _MANY:
+        values = values[values <= _FAR * np.quantile(values, 0.99)]
+    return float(values.max(initial=0)) or 1.0
 
 
 def colour_bar(image: Any, axes: Any, label: str = "") -> None:
-    """A narrow scale at the right of the axes."""
-    bar = axes[0].figure.colorbar(image, ax=list(axes), fraction=0.06, pad=0.015, aspect=14)
+    """A narrow scale at the right of the axes, with arrows where values lie beyond it."""
+    low, high = image.get_clim()
+    beyond = np.abs(np.nan_to_num(np.ma.getdata(image.get_array()))).max() > 1.001 * high
+    bar = axes[0].figure.colorbar(
+        image,
+        ax=list(axes),
+        fraction=0.06,
+        pad=0.015,
+        aspect=14,
+        extend=("both" if low < 0 else "max") if beyond else "neither",
+    )
     bar.ax.tick_params(labelsize=6, length=2, width=0.5)
     bar.outline.set_linewidth(0.4)
-    low, high = image.get_clim()
     bar.set_ticks([low, 0, high] if low < 0 else [0, high])
     bar.ax.yaxis.set_major_formatter("{x:.2g}")
     if label:

@@ -1,7 +1,7 @@
 """Figures of what the changes within lifetimes do: what is kept, what is undone, which way they go.
 
 All functions take plain arrays, as `metaplastic.analysis.lifetimes` measures them, with an axis of
-lifetimes in front. Lines are means over lifetimes, bands one standard deviation.
+lifetimes in front. Lines are means over lifetimes, bands their standard errors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 
 from metaplastic.report import _axes, _looks, _maps, _style
-from metaplastic.report._learner_series import PARTS
 from metaplastic.report._looks import MUTED, Look
-from metaplastic.report._series import mean_and_std
+from metaplastic.report._over_tasks import JUST, mean_line, over_tasks, whole_axis
 from metaplastic.report._style import COLUMN, styled
 
 Arrays = Mapping[str, np.ndarray]
 Noun = tuple[str, str]
 _TASKS = ("task", "tasks")
-_JUST = "just learned"
 
 
 def change_figures(portraits: Sequence[tuple[str, Mapping[str, Arrays]]]) -> dict[str, Any]:
@@ -37,9 +35,13 @@ def change_figures(portraits: Sequence[tuple[str, Mapping[str, Arrays]]]) -> dic
         figures["retention"] = retention(kept, metric, what=what)
         if len(continual) == 1:
             figures["interference"] = interference(continual[0][1]["interference"], what=what)
-    aligned = [own["alignment"]["cosine"] for _, own in portraits if own.get("alignment")]
-    if len(aligned) == 1 and aligned[0].shape[1] > 1 and np.isfinite(aligned[0]).all():
-        figures["alignment"] = alignment(aligned[0])
+    aligned = [(label, own["alignment"]) for label, own in portraits if own.get("alignment")]
+    aligned = [(label, own) for label, own in aligned if np.isfinite(own["cosine"]).all()]
+    aligned = [(label, own) for label, own in aligned if own["cosine"].shape[1] > 1]
+    if len(aligned) == 1:
+        figures["alignment"] = alignment(aligned[0][1]["cosine"])
+    elif len({own["overall"].shape[1] for _, own in aligned}) == 1:
+        figures["alignments"] = alignments([(label, own["overall"]) for label, own in aligned])
     return figures
 
 
@@ -57,7 +59,7 @@ def tasks_seen(
         seen = np.tril(np.ones(matrix.shape[1:]))
         found.append((label, (matrix * seen).sum(-1) / seen.sum(-1)))
     title = f"{_sentence(metric)} on all {what[1]} met so far"
-    return _over_tasks(found, metric, f"{what[1]} learned so far", title)
+    return over_tasks(found, metric, f"{what[1]} learned so far", title)
 
 
 @styled
@@ -71,9 +73,9 @@ def retention(
     found = [(label, matrix[:, -1]) for label, matrix in matrices]
     if len(matrices) == 1:
         just = matrices[0][1].diagonal(axis1=1, axis2=2)
-        found = [(_JUST, just), ("at the end", found[0][1])]
+        found = [(JUST, just), ("at the end", found[0][1])]
     title = f"{_sentence(metric)} on each {what[0]}"
-    return _over_tasks(found, metric, f"{what[0]}, in the order learned", title)
+    return over_tasks(found, metric, f"{what[0]}, in the order learned", title)
 
 
 @styled
@@ -83,26 +85,17 @@ def alignment(cosine: np.ndarray) -> Any:
     `cosine`: [lifetimes, time, layers], of the change and the negative gradient of the moment's
     own loss.
     """
-    degrees = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    figure, (axes,) = _style.new_figure(COLUMN, 2.5)
-    note = f"below 90° it descends; mean and std of {len(cosine)} lifetimes"
-    _style.heading(axes, "Angle of the change to the gradient", note)
-    at = np.arange(1, degrees.shape[1] + 1)
-    looks = _axes.layer_looks(degrees.shape[2])
-    shown = _axes.some(len(looks), 8)
-    ends = []
-    for layer, look in enumerate(looks):
-        mean = _band(axes, at, degrees[..., layer], look)
-        if layer in shown:
-            ends.append((_axes.last(mean), f"layer {layer + 1}", look))
-    axes.set_yticks(range(0, 181, 30))
-    top = max(100.0, float((degrees.mean(0) + degrees.std(0)).max()) + 5)
-    axes.set_ylim(-2, min(top, 182))
-    axes.axhline(90, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
-    axes.yaxis.set_major_formatter("{x:g}°")
-    _whole(axes, "moment")
-    _style.label_lines(axes, ends)
-    return figure
+    names = [f"layer {index + 1}" for index in range(cosine.shape[2])]
+    looks, shown = _axes.layer_looks(len(names)), _axes.some(len(names), 8)
+    labels = [name if index in shown else "" for index, name in enumerate(names)]
+    return _angles(list(np.moveaxis(cosine, 2, 0)), labels, looks, COLUMN)
+
+
+@styled
+def alignments(cosines: Sequence[tuple[str, np.ndarray]]) -> Any:
+    """The same of all layers together, a line a learner: label and cosine [lifetimes, time]."""
+    labels = [label for label, _ in cosines]
+    return _angles([own for _, own in cosines], labels, _looks.looks(labels), 5.2)
 
 
 @styled
@@ -142,55 +135,23 @@ def interference(measured: Arrays, *, what: Noun = _TASKS) -> Any:
 # Pieces
 
 
-def _over_tasks(
-    found: Sequence[tuple[str, np.ndarray]], metric: str, below: str, title: str
+def _angles(
+    cosines: Sequence[np.ndarray], labels: Sequence[str], looks: Sequence[Look], width: float | int
 ) -> Any:
-    """Lines over tasks, [lifetimes, tasks] each."""
-    several = len(found) > 1
-    figure, (axes,) = _style.new_figure(
-        5.2 if several and found[0][0] != "just learned" else COLUMN + 0.6, 2.5
-    )
-    _style.heading(axes, title, _spread(found[0][1]))
-    ends, most = [], 1.0 if metric in PARTS else None
-    looks = _looks.looks([own for own, _ in found])
-    if found[0][0] == _JUST:
-        looks = [Look(MUTED, (0, (4, 1.5))), looks[0]]
-    for (label, values), look in zip(found, looks, strict=True):
-        mean = _band(axes, np.arange(1, values.shape[1] + 1), values, look, most=most)
-        ends.append((_axes.last(mean), label, look))
-    if metric in PARTS:
-        _axes.percent(axes.yaxis)
-        axes.set_ylim(-0.02, 1.02)
-    else:
-        axes.set_ylim(bottom=0)
-    _whole(axes, below)
-    if several:
-        _style.label_lines(axes, ends)
+    """Angles over moments, [lifetimes, time] each; those without a label are not named."""
+    degrees = [np.degrees(np.arccos(np.clip(own, -1, 1))) for own in cosines]
+    figure, (axes,) = _style.new_figure(width, 2.5)
+    note = f"below 90° it descends; mean and s.e. of {len(degrees[0])} lifetimes"
+    _style.heading(axes, "Angle of the change to the gradient", note)
+    means = [mean_line(axes, own, look) for own, look in zip(degrees, looks, strict=True)]
+    ends = zip([_axes.last(mean) for mean in means], labels, looks, strict=True)
+    axes.set_yticks(range(0, 181, 30))
+    axes.set_ylim(-2, min(max(100.0, float(np.max(means)) + 10), 182))
+    axes.axhline(90, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    axes.yaxis.set_major_formatter("{x:g}°")
+    whole_axis(axes, "moment")
+    _style.label_lines(axes, [end for end in ends if end[1]])
     return figure
-
-
-def _band(
-    axes: Any, at: np.ndarray, values: np.ndarray, look: Look, *, most: float | int | None = None
-) -> np.ndarray:
-    """Draw the mean with its band, which ends at `most`, and return it."""
-    mean, std = mean_and_std(values.T)
-    marker = "o" if len(at) <= 12 else None
-    axes.plot(at, mean, color=look.colour, linestyle=look.dashes, marker=marker, markersize=3)
-    low, high = np.maximum(mean - std, 0), np.minimum(mean + std, most or np.inf)
-    axes.fill_between(at, low, high, color=look.colour, alpha=0.14, linewidth=0)
-    return mean
-
-
-def _spread(values: np.ndarray) -> str:
-    return f"mean of {len(values)} lifetimes; band: one standard deviation"
-
-
-def _whole(axes: Any, label: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, steps=[1, 2, 5, 10]))
-    axes.margins(x=0.02)
 
 
 def _sentence(text: str) -> str:

@@ -54,24 +54,27 @@ def meta_learning_curves(series: Sequence[LearnerSeries]) -> Any:
     A panel for the loss is left out where it is the metric.
     """
     kinds = ["metric"] if all(own.loss_is_metric for own in series) else ["metric", "loss"]
-    width = 5.6 if len(series) > 1 else COLUMN
-    figure, axes = _style.new_figure(width, 0.6 + 1.9 * len(kinds), len(kinds))
+    several = len(series) > 1
+    names = ["\n".join(textwrap.wrap(own.label, 40)) if several else "" for own in series]
+    points = 9.5 * (1 + max(name.count("\n") for name in names))
+    height = max(1.9, len(names) * points / 72)
+    width = 5.6 if several else COLUMN
+    figure, axes = _style.new_figure(width, 0.6 + height * len(kinds), len(kinds))
     looks = _looks.looks([own.label for own in series])
     for place, kind in zip(axes, kinds, strict=True):
         first, lines, ends = place is axes[0], [], []
         title = _sentence(_common(own.metric for own in series)) if kind == "metric" else "Loss"
-        _style.heading(place, title, _note(series) if first else "")
-        for own, look in zip(series, looks, strict=True):
+        for own, name, look in zip(series, names, looks, strict=True):
             middle = _quartiles(place, own.steps, own.values[f"meta_{kind}"], look)
             tests = _tests(place, own, f"test_{kind}", look)
             lines += [middle, tests]
-            name = "\n".join(textwrap.wrap(own.label, 36)) if len(series) > 1 else ""
             ends.append((_axes.last(middle), name, look))
         part = kind == "metric" and all(own.metric in PARTS for own in series)
         _scale(place.yaxis, np.concatenate(lines), part)
-        tall = max((name.count("\n") for _, name, _ in ends), default=0)
-        if len(series) > 1:
-            _style.label_lines(place, ends, points=9.5 * (1 + tall))
+        note = (_note(series) if first else "") + _axes.cut_spikes(place, lines)
+        _style.heading(place, title, note.removeprefix("; "))
+        if several:
+            _style.label_lines(place, ends, points=points)
     _meta_steps(axes[-1])
     return figure
 

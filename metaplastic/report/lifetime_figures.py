@@ -68,6 +68,7 @@ def lifetime_rows(life: Arrays, *, classes: bool = False) -> Any:
         _loss_row(axes[-1, 0], life)
     _moments(axes[-1, 0], count)
     note = "one column a moment" + ("; ×: wrong" if classes else "")
+    note += "" if loss is None or _judged(life).all() else "; dots: not judged"
     batch = life["x"].shape[1]
     note += f"; first of the {batch} examples of a moment" if batch > 1 else ""
     _style.figure_heading(figure, "One lifetime, step by step", note)

@@ -103,7 +103,8 @@ def wall_time(rows: Sequence[Row]) -> Any:
     _few_decades(axes.xaxis, np.concatenate([row["curve"]["seconds"] for row in rows]))
     axes.set_xlabel("seconds, compilation included")
     title = metric[:1].upper() + metric[1:]
-    _style.heading(axes, f"{title} over wall time", "of meta-training; median over seeds")
+    cut = _axes.cut_spikes(axes, every)
+    _style.heading(axes, f"{title} over wall time", f"of meta-training; median over seeds{cut}")
     _style.label_lines(axes, ends)
     return figure
 

@@ -27,10 +27,41 @@ def test_what_is_kept_at_the_end_and_what_was_learned():
     assert [text.get_text() for text in both.axes[0].texts][-2:] == ["FLP", "OML"]
 
 
+def test_bands_are_standard_errors():
+    matrix = np.repeat(rows.changes()["interference"]["retention"], 3, axis=0)
+    matrix[:3] -= 0.25
+    figure = change_figures.retention([("FLP", matrix), ("OML", matrix)], "accuracy")
+    mean, edges = line(figure), figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    error = matrix[:, -1].std(0) / 3
+    assert np.isclose(edges[:, None], mean - error).any(0).all()
+
+
+def test_many_learners_have_a_panel_each():
+    matrix = rows.changes()["interference"]["retention"]
+    many = [
+        (name, matrix * factor) for name, factor in zip("abcd", (1, 0.9, 0.8, 0.02), strict=True)
+    ]
+    figure = change_figures.retention(many, "mean squared error")
+    assert [axes.get_title("left") for axes in figure.axes] == list("abcd")
+    for axes, (_, own) in zip(figure.axes, many, strict=True):
+        assert axes.get_yscale() == "log"
+        drawn = [np.asarray(one.get_ydata()) for one in axes.lines]
+        assert len(drawn) == 4
+        np.testing.assert_allclose(drawn[-1], own[:, -1].mean(0))
+
+
 def test_angles_of_layers():
     figure = change_figures.alignment(rows.changes()["alignment"]["cosine"])
     np.testing.assert_allclose(line(figure), 60)
     assert {text.get_text() for text in figure.axes[0].texts} >= {"layer 1", "layer 2"}
+
+
+def test_angles_of_learners():
+    along, across = np.full((3, 6), 0.5), np.zeros((3, 6))
+    figure = change_figures.alignments([("gradient", along), ("FLP", across)])
+    np.testing.assert_allclose(line(figure), 60)
+    np.testing.assert_allclose(line(figure, 1), 90)
+    assert [text.get_text() for text in figure.axes[0].texts][-2:] == ["gradient", "FLP"]
 
 
 def test_interference_is_scaled_by_what_is_off_the_diagonal():
@@ -47,6 +78,6 @@ def test_what_is_not_there_or_not_finite_is_not_drawn():
         *("tasks_seen", "retention", "interference", "alignment")
     }
     several = change_figures.change_figures([("a", portrait), ("b", portrait)])
-    assert set(several) == {"tasks_seen", "retention"}
-    lost = {"alignment": {"cosine": np.full((2, 3, 1), np.nan)}}
+    assert set(several) == {"tasks_seen", "retention", "alignments"}
+    lost = {"alignment": {"cosine": np.full((2, 3, 1), np.nan), "overall": np.ones((2, 3))}}
     assert change_figures.change_figures([("a", lost), ("b", {})]) == {}

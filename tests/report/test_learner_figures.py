@@ -93,6 +93,19 @@ def test_rates_mark_the_chosen_one_and_what_diverged():
     assert [list(line.get_xdata()) for line in chosen] == [[0.1], [1.0]]
 
 
+def test_spikes_of_skipped_meta_steps_do_not_flatten_the_curves():
+    records = rows.records(seeds=1, steps=40)
+    trained = [record for record in records if "meta_loss" in record]
+    for record in trained:
+        record["meta_loss"] = record["meta_metric"] = [2.0]
+    calm = learner_figures.meta_learning_curves([from_meta_run(records, "x", "error")])
+    assert "spikes" not in texts(calm)
+    trained[len(trained) // 2]["meta_loss"] = trained[len(trained) // 2]["meta_metric"] = [1e30]
+    figure = learner_figures.meta_learning_curves([from_meta_run(records, "x", "error")])
+    assert "spikes are cut off" in texts(figure)
+    assert figure.axes[0].get_ylim()[1] < 1000
+
+
 def test_one_seed_one_record_and_lost_seeds_can_be_drawn():
     one = series(seeds=1, steps=1)
     assert "1 seed" in texts(learner_figures.meta_learning_curves([one]))
@@ -137,7 +150,7 @@ def test_portraits_in_the_parts_of_a_run_are_found(tmp_path):
         np.savez(final / "portrait.npz", **rows.flat_portrait())
     figures = _learner_runs.rows_figures(tmp_path, rows.learners("e"))
     assert {("retention", ""), ("learners", ""), ("lifetime", "FLP")} <= set(figures)
-    assert ("fast_state", "OML (first order)") in figures
+    assert {("fast_state", "OML (first order)"), ("interference", "FLP")} <= set(figures)
     shown = texts(figures["retention", ""])
     assert "FLP" in shown and "OML (first order)" in shown
 

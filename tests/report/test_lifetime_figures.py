@@ -3,7 +3,7 @@
 import learner_rows as rows
 import numpy as np
 
-from metaplastic.report import _style, lifetime_figures, map_figures
+from metaplastic.report import _maps, _style, lifetime_figures, map_figures
 
 
 def names(axes):
@@ -90,3 +90,11 @@ def test_many_and_broken_matrices_can_be_drawn():
     figure = map_figures.parameter_maps(many, many)
     assert any("4 more" in text.get_text() for text in figure.texts)
     _style.png(figure)
+
+
+def test_one_synapse_that_runs_away_does_not_set_the_scale():
+    matrix = np.linspace(0.5, 1, 900).reshape(30, 30)
+    assert _maps.reach(matrix, np.zeros((2, 2))) == 1
+    matrix[3, 4] = 7e4
+    np.testing.assert_allclose(_maps.reach(matrix), 1)
+    assert _maps.reach(matrix[:, 4]) == 7e4  # few values are all shown

@@ -166,11 +166,8 @@ def own_part(number: int) -> int:
 
 def lifetime_keys(key: Key, number: int) -> jax.Array:
     """Keys of this device's `number` lifetimes: the same for a lifetime wherever it is lived."""
-    parts = _PARTS.get()
-    keys = jr.split(key, number * parts)
-    if parts == 1:
-        return keys
-    return jax.lax.dynamic_slice_in_dim(keys, jax.lax.axis_index(_AXIS) * number, number)
+    keys = jr.split(key, in_all(number))
+    return keys if _PARTS.get() == 1 else keys[lifetime_places(number)]
 
 
 def lifetime_places(number: int) -> jax.Array:

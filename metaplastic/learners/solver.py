@@ -110,12 +110,10 @@ class Solver(eqx.Module):
             own = slope(phi, jr.fold_in(key, index))
             return self.advance(phi, state, own, rate), None
 
-        carry, first = (phi, self.init(phi, rate)), int(self.peel and self.steps > 0)
-        for index in range(first):
-            carry, _ = step(carry, jnp.asarray(index))
-        if self.steps == first:
-            return carry
-        return jax.lax.scan(step, carry, jnp.arange(first, self.steps))[0]
+        carry, indices = (phi, self.init(phi, rate)), jnp.arange(self.steps)
+        if self.peel and self.steps:
+            carry, indices = step(carry, indices[0])[0], indices[1:]
+        return jax.lax.scan(step, carry, indices)[0] if indices.size else carry
 
     def _while(
         self, slope: Slope, phi: jax.Array, rate: Any, until: float, key: Key

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from ..report.records import RunFolder
@@ -123,9 +125,6 @@ def _grid(task: dict[str, Any], network: dict[str, Any], phase: Any) -> StudyArm
     """One strength for all weights: the best of five by the validation half."""
 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
-        import equinox as eqx
-        import jax.numpy as jnp
-
         reporter.compiling(f"{len(_GRID)} strengths")
         own = {"strength": 1.0, "steps": 1, "rate": 0.1, "strengths": "global"}
         arm = _arm("", task, network, phase, _T1T2, log=False, **own)

@@ -1,10 +1,11 @@
 """Local rules discovered over random feedback (Shervani-Tabar & Rosenbaum, 2023)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ..train.meta_options import MetaOptions
 from . import _pool_designs as own, _pool_studies as studies
-from .base import Experiment, MetaArm, Paper, Reported, Scale, StudyArm
+from .base import AnyArm, Experiment, MetaArm, Paper, Reported, Scale, StudyArm
 
 _SEEDS = {"quick": 3, "full": 20}
 _ACCURACY = "accuracy, %"
@@ -26,13 +27,10 @@ def _feedback() -> Experiment:
         rules = {name: {"terms": own.GRADIENT, "feedback": way} for name, way in ways.items()}
         return _meta_arms(scale, rules, reported=reported if scale == "full" else None)
 
-    return Experiment(
+    return _experiment(
         name="feedback",
         title="Feedback with a meta-learned rate",
-        metric=_ACCURACY,
-        seeds=_SEEDS,
-        quick=arms("quick"),
-        full=arms("full"),
+        arms=arms,
         protocol=own.PROTOCOL + own.SIZES + " The paper's numbers are those of its text.",
     )
 
@@ -62,13 +60,10 @@ def _pool() -> Experiment:
             for name, chosen in settings.items()
         )
 
-    return Experiment(
+    return _experiment(
         name="pool",
         title="A pool of ten terms",
-        metric=_ACCURACY,
-        seeds=_SEEDS,
-        quick=arms("quick"),
-        full=arms("full"),
+        arms=arms,
         protocol=own.PROTOCOL + own.SIZES + own.PRUNING,
     )
 
@@ -87,13 +82,10 @@ def _rules() -> Experiment:
             _lifetime(scale, name, {"terms": terms}, own.HIDDEN) for name, terms in rules.items()
         )
 
-    return Experiment(
+    return _experiment(
         name="rules",
         title="What the surviving terms do",
-        metric=_ACCURACY,
-        seeds=_SEEDS,
-        quick=arms("quick"),
-        full=arms("full"),
+        arms=arms,
         protocol=(
             own.PROTOCOL + own.SIZES + " Angles: between the errors that feedback and "
             "backpropagation bring to a layer, at the end of a lifetime, over its questions."
@@ -113,13 +105,10 @@ def _layers() -> Experiment:
             found.append(_lifetime(scale, f"eHebb in {name}", rule, (130, 70)))
         return tuple(found)
 
-    return Experiment(
+    return _experiment(
         name="layers",
         title="eHebb layer by layer",
-        metric=_ACCURACY,
-        seeds=_SEEDS,
-        quick=arms("quick"),
-        full=arms("full"),
+        arms=arms,
         protocol=own.PROTOCOL + own.SIZES + " Two hidden layers of 130 and 70 units.",
     )
 
@@ -136,18 +125,30 @@ def _mnist() -> Experiment:
         images = {"data": "mnist", "resize": 14} if scale == "quick" else {"data": "mnist"}
         return _meta_arms(scale, rules, images=images)
 
-    return Experiment(
+    return _experiment(
         name="mnist",
         title="The discovered rule on MNIST",
-        metric=_ACCURACY,
-        seeds=_SEEDS,
-        quick=arms("quick"),
-        full=arms("full"),
+        arms=arms,
         protocol=(
             own.PROTOCOL + "Any five of MNIST's ten classes, half of the images of each for the "
             "test, ten outputs; the paper holds ten classes for too few. quick: 14 x 14, 100 "
             "meta-steps; full: 28 x 28, 600."
         ),
+    )
+
+
+def _experiment(
+    *, name: str, title: str, arms: Callable[[Scale], tuple[AnyArm, ...]], protocol: str
+) -> Experiment:
+    """All are measured alike, at both scales."""
+    return Experiment(
+        name=name,
+        title=title,
+        metric=_ACCURACY,
+        seeds=_SEEDS,
+        quick=arms("quick"),
+        full=arms("full"),
+        protocol=protocol,
     )
 
 

@@ -70,7 +70,7 @@ def _retrieval_arms(
         test_lifetimes=lifetimes,
         parallel="loop",
     )
-    task, figure = Part("associative_retrieval"), "stpn_retrieval"
+    task, figure = Part("associative_retrieval", {"examples": _SEQUENCES}), "stpn_retrieval"
     return tuple(
         _arm(setting, Part(name, fields), task, options, figure, seeds=count)
         for (setting, name, fields), count in zip(_RETRIEVAL, seeds, strict=True)

@@ -152,6 +152,16 @@ def cut_spikes(axes: Any, lines: Sequence[np.ndarray]) -> str:
     return "; spikes are cut off"
 
 
+def meta_steps(axes: Any) -> None:
+    """A few whole meta-steps below the axes."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("meta-step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.margins(x=0.02)
+
+
 def horizontal(axes: Any) -> None:
     """Rows with names at the left: grid lines upright, no ticks beside the names."""
     axes.grid(visible=False, axis="y")

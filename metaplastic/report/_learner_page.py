@@ -10,7 +10,7 @@ from metaplastic.report._learner_series import finals
 from metaplastic.report._page_figures import page_figure
 from metaplastic.report._runs import Run
 from metaplastic.report._table import Table
-from metaplastic.report.change_figures import change_figures
+from metaplastic.report.change_figures import shared_change_figures
 from metaplastic.report.learner_tables import learner_table
 from metaplastic.report.portrait import read_portrait
 from metaplastic.report.studies.transfer import transfer_table
@@ -81,12 +81,10 @@ def _figures(runs: Sequence[Run], number: int) -> list[dict[str, Any]]:
         curves = learner_figures.meta_learning_curves(known)
         drawn.append(("meta_learning_curves", "", curves))
     portraits = [(run.label, read_portrait(run.path)) for run in runs]
-    together = change_figures(portraits) if len(runs) > 1 else {}
-    drawn += [(name, "", own) for name, own in together.items() if name in _learner_runs.OF_SEVERAL]
+    drawn += [(name, "", figure) for name, figure in shared_change_figures(portraits).items()]
     for label, portrait in portraits:
-        for name, figure in _learner_runs.portrait_figures(portrait, label).items():
-            if len(runs) == 1 or name not in _learner_runs.OF_SEVERAL:
-                drawn.append((name, label if len(runs) > 1 else "", figure))
+        for name, figure in _learner_runs.portrait_figures(portrait).items():
+            drawn.append((name, label if len(runs) > 1 else "", figure))
     return [
         page_figure(figure, f"m{number}-{i}", name, label)
         for i, (name, label, figure) in enumerate(drawn)

@@ -7,7 +7,7 @@ from typing import Any
 
 from metaplastic.report import learner_figures
 from metaplastic.report._learner_series import LearnerSeries, from_meta_run
-from metaplastic.report.change_figures import change_figures
+from metaplastic.report.change_figures import change_figures, shared_change_figures
 from metaplastic.report.lifetime_figures import lifetime_figures
 from metaplastic.report.map_figures import map_figures
 from metaplastic.report.portrait import Portrait, read_portrait
@@ -16,10 +16,6 @@ from metaplastic.report.settling_figures import strength_figures, wall_time_figu
 from metaplastic.report.trajectory_figures import trajectory_figures
 
 Row = Mapping[str, Any]
-OF_SEVERAL = ("tasks_seen", "retention", "alignments")
-"""Figures of portraits that show several learners together."""
-_OF_ONE = ("alignment", "interference")
-"""Those that are drawn of each learner of a comparison, too."""
 _MOST_PORTRAITS = 6
 """Learners of a comparison whose lifetimes are drawn."""
 
@@ -32,13 +28,14 @@ def run_figures(folder: RunFolder) -> dict[str, Any]:
     if series is not None:
         figures["meta_learning_curves"] = learner_figures.meta_learning_curves([series])
     figures |= trajectory_figures(folder.read_metrics())
-    return figures | portrait_figures(read_portrait(folder.path), label)
+    portrait = read_portrait(folder.path)
+    return figures | portrait_figures(portrait) | shared_change_figures([(label, portrait)])
 
 
-def portrait_figures(portrait: Portrait, label: str) -> dict[str, Any]:
-    """The figures of one portrait, by name."""
+def portrait_figures(portrait: Portrait) -> dict[str, Any]:
+    """The figures of one learner alone, by name."""
     figures = lifetime_figures(portrait) | map_figures(portrait) | strength_figures(portrait)
-    return figures | change_figures([(label, portrait)])
+    return figures | change_figures(portrait)
 
 
 def series_of(records: Sequence[Row], result: Row | None, label: str) -> LearnerSeries | None:
@@ -95,14 +92,12 @@ def rows_figures(
     """
     shared = learner_figures.comparison_figures(rows, reproduced) | wall_time_figures(rows)
     portraits = _portraits(run, rows)
-    shared |= {k: v for k, v in change_figures(portraits).items() if k in OF_SEVERAL}
+    shared |= shared_change_figures(portraits)
     figures = {(name, ""): figure for name, figure in shared.items()}
     if len(portraits) > _MOST_PORTRAITS:
         return figures
     for label, own in portraits:
-        drawn = lifetime_figures(own) | map_figures(own) | strength_figures(own)
-        drawn |= {k: v for k, v in change_figures([(label, own)]).items() if k in _OF_ONE}
-        figures |= {(name, label): figure for name, figure in drawn.items()}
+        figures |= {(name, label): figure for name, figure in portrait_figures(own).items()}
     return figures
 
 

@@ -13,35 +13,36 @@ from metaplastic.report import _axes, _looks, _maps, _style
 from metaplastic.report._looks import MUTED, Look
 from metaplastic.report._over_tasks import JUST, mean_line, over_tasks, whole_axis
 from metaplastic.report._style import COLUMN, styled
+from metaplastic.report.portrait import Portrait
 
 Arrays = Mapping[str, np.ndarray]
 Noun = tuple[str, str]
 _TASKS = ("task", "tasks")
 
 
-def change_figures(portraits: Sequence[tuple[str, Mapping[str, Arrays]]]) -> dict[str, Any]:
-    """The figures that portraits of learners support, by name; `(label, portrait)` each.
+def change_figures(portrait: Portrait) -> dict[str, Any]:
+    """The figures of one learner alone that its portrait supports, by name."""
+    figures: dict[str, Any] = {}
+    if portrait.get("interference"):
+        figures["interference"] = interference(portrait["interference"], what=_what(portrait))
+    if _aligned(portrait):
+        figures["alignment"] = alignment(portrait["alignment"]["cosine"])
+    return figures
 
-    Curves of several learners on one task are drawn together, matrices of the first alone.
-    """
+
+def shared_change_figures(portraits: Sequence[tuple[str, Portrait]]) -> dict[str, Any]:
+    """Those that show one or several learners on one task, `(label, portrait)` each, together."""
     figures: dict[str, Any] = {}
     continual = [(label, own) for label, own in portraits if own.get("interference")]
     if continual:
-        about = continual[0][1].get("about") or {}
-        metric = str(about.get("metric", "metric"))
-        what = ("class", "classes") if str(about.get("loss")) == "cross_entropy" else _TASKS
+        first = continual[0][1]
+        metric = str((first.get("about") or {}).get("metric", "metric"))
         kept = [(label, own["interference"]["retention"]) for label, own in continual]
-        figures["tasks_seen"] = tasks_seen(kept, metric, what=what)
-        figures["retention"] = retention(kept, metric, what=what)
-        if len(continual) == 1:
-            figures["interference"] = interference(continual[0][1]["interference"], what=what)
-    aligned = [(label, own["alignment"]) for label, own in portraits if own.get("alignment")]
-    aligned = [(label, own) for label, own in aligned if np.isfinite(own["cosine"]).all()]
-    aligned = [(label, own) for label, own in aligned if own["cosine"].shape[1] > 1]
-    if len(aligned) == 1:
-        figures["alignment"] = alignment(aligned[0][1]["cosine"])
-    elif len({own["overall"].shape[1] for _, own in aligned}) == 1:
-        figures["alignments"] = alignments([(label, own["overall"]) for label, own in aligned])
+        figures["tasks_seen"] = tasks_seen(kept, metric, what=_what(first))
+        figures["retention"] = retention(kept, metric, what=_what(first))
+    aligned = [(label, own["alignment"]["overall"]) for label, own in portraits if _aligned(own)]
+    if len(aligned) > 1 and len({own.shape[1] for _, own in aligned}) == 1:
+        figures["alignments"] = alignments(aligned)
     return figures
 
 
@@ -133,6 +134,17 @@ def interference(measured: Arrays, *, what: Noun = _TASKS) -> Any:
 
 
 # Pieces
+
+
+def _what(portrait: Portrait) -> Noun:
+    loss = str((portrait.get("about") or {}).get("loss"))
+    return ("class", "classes") if loss == "cross_entropy" else _TASKS
+
+
+def _aligned(portrait: Portrait) -> bool:
+    """Are there finite cosines of several moments?"""
+    cosine = (portrait.get("alignment") or {}).get("cosine")
+    return cosine is not None and cosine.shape[1] > 1 and bool(np.isfinite(cosine).all())
 
 
 def _angles(

@@ -75,7 +75,7 @@ def meta_learning_curves(series: Sequence[LearnerSeries]) -> Any:
         _style.heading(place, title, note.removeprefix("; "))
         if several:
             _style.label_lines(place, ends, points=points)
-    _meta_steps(axes[-1])
+    _axes.meta_steps(axes[-1])
     return figure
 
 
@@ -260,12 +260,3 @@ def _scale(axis: Any, values: np.ndarray, part: bool, *, zero: bool = True) -> N
         _axes.percent(axis)
     elif zero and values.size and 0 <= values.min() < values.max() / 2:
         axes.set_ylim(bottom=0)
-
-
-def _meta_steps(axes: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlabel("meta-step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.margins(x=0.02)

@@ -33,10 +33,10 @@ def meta_compare(
 ) -> dict[str, Any]:
     """Meta-train every `(label, design)`; the document of `metaplastic compare --task`."""
     made = [design.make() for _, design in entrants]  # every mistake is found before any work
-    if (protocol.options.devices or 1) > 1:
+    runs = len(protocol.seeds) * max(len(protocol.rates), 1)
+    if (protocol.options.devices or 1) > 1 and runs == 1:
         for own in made:
-            replicas = len(protocol.seeds) * max(len(protocol.rates), 1)
-            MetaTrainer(*own, protocol.options).check_devices(replicas)
+            MetaTrainer(*own, protocol.options).check_devices(runs)
     config = {
         "command": "compare",
         "kind": "learners",

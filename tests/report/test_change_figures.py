@@ -74,10 +74,10 @@ def test_interference_is_scaled_by_what_is_off_the_diagonal():
 
 def test_what_is_not_there_or_not_finite_is_not_drawn():
     portrait = {"about": {"metric": np.asarray("accuracy")}, **rows.changes()}
-    assert set(change_figures.change_figures([("a", portrait)])) == {
-        *("tasks_seen", "retention", "interference", "alignment")
-    }
-    several = change_figures.change_figures([("a", portrait), ("b", portrait)])
-    assert set(several) == {"tasks_seen", "retention", "alignments"}
+    assert set(change_figures.change_figures(portrait)) == {"interference", "alignment"}
+    one, shared = [("a", portrait)], change_figures.shared_change_figures
+    assert set(shared(one)) == {"tasks_seen", "retention"}
+    assert set(shared([*one, ("b", portrait)])) == {"tasks_seen", "retention", "alignments"}
     lost = {"alignment": {"cosine": np.full((2, 3, 1), np.nan), "overall": np.ones((2, 3))}}
-    assert change_figures.change_figures([("a", lost), ("b", {})]) == {}
+    assert change_figures.change_figures(lost) == change_figures.change_figures({}) == {}
+    assert shared([("a", lost), ("b", {})]) == {}

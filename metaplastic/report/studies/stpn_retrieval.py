@@ -31,9 +31,7 @@ def accuracy_over_meta_steps(entries: Sequence[Row]) -> Any:
         mean = _axes.band(axes, steps, metric, look)
         ends.append((_axes.last(mean), str(own["label"]), look))
     _style.heading(axes, "Accuracy on the held-out task", _note(entries))
-    axes.set_xlabel("meta-steps")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.margins(x=0.02)
+    _axes.meta_steps(axes)
     _axes.percent(axes.yaxis)
     _style.label_lines(axes, ends)
     return figure

@@ -28,7 +28,7 @@ _CAPTIONS = {
     "tasks_seen": "Mean over all tasks (classes) met so far, by their number.",
     "retention": "Each task (class) at the end of the lifetime, in the order learned.",
     "alignment": "Angle between the change of each moment and the gradient of its loss.",
-    "alignments": "The same of all layers together, learner by learner.",
+    "alignments": "Angle of all layers' change to the gradient of the moment's loss.",
     "interference": "What learning one task of a lifetime does to the others.",
 }
 _WIDE, _BROAD = 4.5, 6.4

@@ -114,6 +114,7 @@ def images() -> Experiment:
         quick=arms(1, 30),
         full=arms(10, 100),
         seeds={"quick": 1, "full": 3},
+        subject="BLUR",
         protocol=(
             "Test images of 8 x 8 after the last of 10 updates by batches of 64, hidden layer of "
             "32. " + _DESCENT
@@ -147,6 +148,7 @@ def mnist() -> Experiment:
         quick=(descended(200, 3e-3), evolved(24, 40, 8), descents),
         full=(descended(10_000, 5e-4), evolved(80, 400, 8), descents),
         seeds={"quick": 1, "full": 3},
+        subject="BLUR",
         protocol=(
             "Test images after the last of 15 updates by batches of 128, hidden layer of 512. "
             "Fitness of CMA-ES is the accuracy: 24 genomes and 40 generations (quick), or 80 and "

@@ -53,6 +53,7 @@ def toy() -> Experiment:
         quick=arms(quick, QUICK, MetaOptions(steps=300, lr=3e-3, species=4, **_SMALL)),
         full=arms(full, FULL, MetaOptions(steps=10_000, lr=5e-4, species=8, **_SMALL)),
         seeds={"quick": 3, "full": 5},
+        subject="BLUR",
         protocol=(
             "Mean over held-out functions, lifetimes and 500 fresh points, after so many updates "
             "by batches of 128; genomes were meta-trained for 10 updates (11 unrolls, as the paper "

@@ -258,6 +258,7 @@ def few_shot() -> tuple[Experiment, ...]:
             full=_arms(size, _QUOTED[ways, shots]),
             seeds={"quick": 3, "full": 3},
             timed=True,
+            subject="CML",
             protocol=_SHARED + (small if (ways, shots) == (5, 1) else ""),
         )
         for (ways, shots), size in _FULL.items()
@@ -267,6 +268,7 @@ def few_shot() -> tuple[Experiment, ...]:
         title="mini-ImageNet, 5 ways, 1 shot",
         full=_arms(_IMAGENET, _QUOTED["mini_imagenet"]),
         seeds={"quick": 1, "full": 3},
+        subject="CML",
         protocol=_SHARED + "Momentum starts afresh in every phase.",
     )
     return (*omniglot, imagenet)

@@ -209,6 +209,7 @@ def regularisation() -> tuple[Experiment, ...]:
             quick=_mnist_quick(),
             full=_mnist_full(),
             seeds={"quick": 3, "full": 5},
+            subject="CML",
             protocol=_SHARED
             + "Full: settings of the released code; it has none for truncated back-propagation on "
             "this set, which has those of CIFAR-10 with 2,000 steps. Quick is not a setting of the "
@@ -222,6 +223,7 @@ def regularisation() -> tuple[Experiment, ...]:
             quick=_cifar10_quick(),
             full=_cifar10_full(),
             seeds={"quick": 1, "full": 5},
+            subject="CML",
             protocol=_SHARED
             + "Full: settings of the released code. Batches of both phases are the same, which "
             "those of the code are not; batch normalisation takes the statistics of the present "

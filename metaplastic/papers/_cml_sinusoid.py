@@ -160,6 +160,7 @@ def sinusoid() -> Experiment:
         title="one sine curve from ten points, network 1-40-40-1",
         metric="mean squared error",
         timed=True,
+        subject="CML, complex synapses",
         quick=_arms(_QUICK),
         full=_arms(_FULL),
         seeds={"quick": 3, "full": 5},
@@ -248,6 +249,7 @@ def spiking() -> Experiment:
         quick=_spiking_arms(quick=True),
         full=_spiking_arms(quick=False),
         seeds={"quick": 1, "full": 5},
+        subject="CML + e-prop",
         protocol=(
             "First the meta-gradient, then the rule within the lifetime. Full: 100 neurons and the "
             "settings of the released code, without its choice of the best of 1,000 models by "

@@ -258,6 +258,7 @@ def wheel() -> Experiment:
         quick=_arms(_QUICK, quick=True),
         full=_arms(_FULL, quick=False),
         seeds={"quick": 3, "full": 50},
+        subject="CML, complex synapses",
         protocol=(
             "Cumulative expected regret over that of choosing uniformly, known in closed form. "
             "Full: settings of the released code, meta-trained from one seed for each seed that "

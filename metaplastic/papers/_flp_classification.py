@@ -208,6 +208,7 @@ def _experiment(
         quick=() if quick is None else _quick(quick, order),
         full=() if full is None else _arms(full, order),
         seeds={"quick": 1, "full": 1},
+        subject="FLP",
         protocol=protocol,
     )
 

@@ -59,6 +59,8 @@ def reproduce(
             rows += found
             if entry is not None:
                 entries[_KINDS[type(arm)]].append({**entry, "experiment": own.name})
+        if own.subject is not None:
+            name_subjects([row for row in rows if row["experiment"] == own.name], own.subject)
     result = {
         "paper": name,
         "title": paper.title,
@@ -88,6 +90,22 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
         folder=folder,
         reporter=reporter,
     )
+
+
+def name_subjects(rows: list[dict[str, Any]], subject: str) -> None:
+    """Say in each row of an experiment which setting it is compared with (`subject`).
+
+    That is the row of the subject's with the same metric and addition ("radius 0.5"), or else the
+    subject's without any; the subject's own rows are compared with none.
+    """
+    known = {(row["setting"], row["metric"]) for row in rows}
+    for row in rows:
+        parts = row["setting"].split(", ")
+        names = [", ".join([subject, *parts[first:]]) for first in range(1, len(parts))]
+        others = (name for name in (*names, subject) if name != row["setting"])
+        found = next((name for name in others if (name, row["metric"]) in known), None)
+        if found is not None:
+            row["subject"] = found
 
 
 _KINDS = {Arm: "comparison", MetaArm: "learners", StudyArm: "studies"}
@@ -150,7 +168,9 @@ def _run_study_arm(
     for name, values in entry["numbers"].items():
         setting = ", ".join(filter(None, (arm.setting, name)))
         metric = entry.get("metrics", {}).get(name, row["metric"])
-        own, found = np.asarray(values, np.float64), {"setting": setting, "metric": metric}
+        better = arm.higher_is_better if metric == row["metric"] else "accuracy" in metric
+        found = {"setting": setting, "metric": metric, "higher_is_better": better}
+        own = np.asarray(values, np.float64)
         if np.isfinite(own).all():
             rows.append({**row, **found, "ours": _ours(own, metric)})
         else:
@@ -180,7 +200,7 @@ def _run_rule_arm(
     values = np.asarray(entry["test_accuracy"]["per_seed"], np.float64)
     wrong = "error" in row["metric"]
     row["ours"] = _ours(1 - values if wrong else values, row["metric"])
-    return {**row, "verdict": _verdict(row, higher_is_better=not wrong)}, entry
+    return _judged(row, higher_is_better=not wrong), entry
 
 
 def _run_meta_arm(
@@ -210,11 +230,11 @@ def _run_meta_arm(
         return [{**row, "verdict": "diverged"}], entry
     row["ours"] = _ours(np.asarray(values, np.float64), row["metric"])
     higher = better if arm.higher_is_better is None else arm.higher_is_better
-    rows = [{**row, "verdict": _verdict(row, higher_is_better=higher)}]
+    rows = [_judged(row, higher_is_better=higher)]
     if arm.both and entry["measure"] is not None:
         own = {**row, "metric": experiment.metric}
         own["ours"] = _ours(np.asarray(tested, np.float64), experiment.metric)
-        rows.append({**own, "verdict": _verdict(own, higher_is_better=better)})
+        rows.append(_judged(own, higher_is_better=better))
     return rows, entry
 
 
@@ -231,7 +251,8 @@ def _ours(values: np.ndarray, metric: str) -> dict[str, Any]:
     return {"mean": float(scaled.mean()), "std": float(scaled.std()), "n": len(scaled)}
 
 
-def _verdict(row: dict[str, Any], *, higher_is_better: bool) -> str | None:
+def _judged(row: dict[str, Any], *, higher_is_better: bool) -> dict[str, Any]:
     from ..report.tables import verdict
 
-    return verdict(row["ours"], row["paper"], higher_is_better=higher_is_better)
+    own = verdict(row["ours"], row["paper"], higher_is_better=higher_is_better)
+    return {**row, "verdict": own, "higher_is_better": higher_is_better}

@@ -122,6 +122,8 @@ class Experiment:
     grid_epochs: dict[str, int | None] = field(default_factory=lambda: {"quick": None, "full": 20})
     timed: bool = False
     """Are the seconds of meta-training shown beside the numbers?"""
+    subject: str | None = None
+    """Setting of the arm that all others are compared with: the paper's own algorithm, mostly."""
     protocol: str = ""
     """What the paper does that is not in the options, and where ours differs."""
 

@@ -173,6 +173,7 @@ def _regression(order: str) -> Experiment:
         ),
         full=_arms(_FULL, order),
         seeds={"quick": 3, "full": 1},
+        subject="FLP",
         protocol=(
             "Quick is not a setting of the paper: 3 curves, 8 batches of 16 points each, network "
             "4-48-48-1, 4,000 meta-steps of 4 lifetimes with new curves; the best answer that "

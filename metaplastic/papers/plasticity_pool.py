@@ -9,6 +9,7 @@ from .base import AnyArm, Experiment, MetaArm, Paper, Reported, Scale, StudyArm
 
 _SEEDS = {"quick": 3, "full": 20}
 _ACCURACY = "accuracy, %"
+_FOUND = "F^bio: eHebb and Oja"
 
 
 def _feedback() -> Experiment:
@@ -74,7 +75,7 @@ def _rules() -> Experiment:
         "feedback alignment": own.GRADIENT,
         "eHebb": own.EHEBB,
         "Oja": own.OJA,
-        "F^bio: eHebb and Oja": own.BIO,
+        _FOUND: own.BIO,
     }
 
     def arms(scale: Scale) -> tuple[StudyArm, ...]:
@@ -86,6 +87,7 @@ def _rules() -> Experiment:
         name="rules",
         title="What the surviving terms do",
         arms=arms,
+        subject=_FOUND,
         protocol=(
             own.PROTOCOL + own.SIZES + " Angles: between the errors that feedback and "
             "backpropagation bring to a layer, at the end of a lifetime, over its questions."
@@ -118,7 +120,7 @@ def _mnist() -> Experiment:
     rules: dict[str, dict[str, Any]] = {
         "backpropagation": {"terms": own.GRADIENT, "feedback": "symmetric"},
         "feedback alignment": {"terms": own.GRADIENT},
-        "F^bio: eHebb and Oja": {"terms": own.BIO},
+        _FOUND: {"terms": own.BIO},
     }
 
     def arms(scale: Scale) -> tuple[MetaArm, ...]:
@@ -129,6 +131,7 @@ def _mnist() -> Experiment:
         name="mnist",
         title="The discovered rule on MNIST",
         arms=arms,
+        subject=_FOUND,
         protocol=(
             own.PROTOCOL + "Any five of MNIST's ten classes, half of the images of each for the "
             "test, ten outputs; the paper holds ten classes for too few. quick: 14 x 14, 100 "
@@ -138,7 +141,12 @@ def _mnist() -> Experiment:
 
 
 def _experiment(
-    *, name: str, title: str, arms: Callable[[Scale], tuple[AnyArm, ...]], protocol: str
+    *,
+    name: str,
+    title: str,
+    arms: Callable[[Scale], tuple[AnyArm, ...]],
+    protocol: str,
+    subject: str | None = None,
 ) -> Experiment:
     """All are measured alike, at both scales."""
     return Experiment(
@@ -148,6 +156,7 @@ def _experiment(
         seeds=_SEEDS,
         quick=arms("quick"),
         full=arms("full"),
+        subject=subject,
         protocol=protocol,
     )
 

@@ -85,6 +85,7 @@ def _retrieval() -> Experiment:
         quick=_retrieval_arms(epochs=20, tests=25, lifetimes=2000, seeds=_QUICK_SEEDS),
         full=_retrieval_arms(epochs=200, tests=50, lifetimes=20_000, seeds=_FULL_SEEDS),
         seeds={"quick": 3, "full": 3},
+        subject=_RETRIEVAL[0][0],
         protocol=(
             "Networks of 1,900 to 2,100 parameters. 100,000 sequences to learn from, others for "
             "the test; meta-steps of 128 sequences, in epochs that all have one order, as in the "
@@ -161,6 +162,7 @@ def _familiarity(name: str, title: str, interval: int, fixed: bool) -> Experimen
         quick=arms(_QUICK, 4),
         full=arms(_FULL, len(_FAMILIARITY)),
         seeds={"quick": 3, "full": 3},
+        subject=_FAMILIARITY[0][0],
         protocol=(
             "100 values a pattern, networks of about 10,300 parameters; patterns come back with "
             "probability 1/2 and once, so that `new` is right in 67 %. Two classes and their "

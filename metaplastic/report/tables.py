@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaplastic._properties import Properties
+from metaplastic.report._beside import beside, heading
 from metaplastic.report._table import NONE as NONE, Table as Table
 
 Row = Mapping[str, Any]
@@ -91,7 +92,8 @@ def reproduction_table(rows: Sequence[Row], *, title: str = "Ours beside the pap
     A row holds `experiment`, `setting`, `metric`, `ours` {mean, std, n} or None, `paper` {value,
     std, source, provenance} or None, and `verdict`, which is worked out where it is left out. A
     number quoted from memory is shown as such and never has a verdict. `seconds`, of meta-training,
-    are shown where any row has them.
+    and how a row stands beside its `subject`, another setting of its experiment, are shown where
+    any row has them.
     """
     verdicts = [_checked_verdict(row) for row in rows]
     records = tuple({**row, "verdict": own} for row, own in zip(rows, verdicts, strict=True))
@@ -107,6 +109,7 @@ def reproduction_table(rows: Sequence[Row], *, title: str = "Ours beside the pap
         "setting": [str(row["setting"]) for row in rows],
         "metric": [str(row["metric"]) for row in rows],
         "ours": [_plus_minus(row.get("ours"), "mean") for row in rows],
+        heading(rows): beside(rows),
         "seconds": [_seconds(row) for row in rows],
         "paper": [_paper_cell(row.get("paper")) for row in rows],
         "difference": [_difference(row.get("ours"), row.get("paper")) for row in rows],
@@ -209,6 +212,8 @@ def _checked_verdict(row: Row) -> str | None:
 
 def _drop_needless(columns: dict[str, list[str]], rows: Sequence[Row], title: str) -> str:
     """Take out columns that say nothing; what they said of all rows goes into the title."""
+    if not any(row.get("subject") for row in rows):
+        del columns[heading(rows)]
     if not any(row.get("seconds") for row in rows):
         del columns["seconds"]
     if not any(row.get("paper") for row in rows):

@@ -6,6 +6,7 @@ import pytest
 import run_folders as runs
 
 from metaplastic import _registry
+from metaplastic.papers._reproduce import name_subjects
 from metaplastic.report import tables
 
 
@@ -60,6 +61,36 @@ def test_a_number_from_memory_has_no_verdict_whatever_the_record_says():
 def test_a_quick_table_has_no_columns_of_the_paper():
     rows = [{**row, "paper": None, "verdict": None} for row in runs.reproduction()[:2]]
     assert tables.reproduction_table(rows).columns == ("setting", "ours")
+
+
+def test_rows_stand_beside_the_subject_of_their_experiment():
+    def row(setting, mean, n=3, metric="accuracy, %", std=1.0):
+        ours = {"mean": mean, "std": std, "n": n}
+        higher = metric == "accuracy, %"
+        row = {"experiment": "digits", "setting": setting, "metric": metric, "ours": ours}
+        return {**row, "paper": None, "verdict": None, "higher_is_better": higher}
+
+    rows = [
+        row("own", 80.0),
+        row("near", 81.9),
+        row("far", 82.1),
+        row("alone", 70.0, n=1),
+        row("own", 0.2, metric="loss", std=0.0),
+        row("far", 0.16, metric="loss", std=0.0),
+        row("own, short", 50.0),
+        row("far, short", 40.0),
+        row("own, changed", 60.0),
+        {**row("broken", 0.0), "ours": None, "verdict": "diverged"},
+    ]
+    assert not any("beside" in column for column in tables.reproduction_table(rows).columns)
+    name_subjects(rows, "own")
+    table = tables.reproduction_table(rows)
+    found = [cells[table.columns.index("beside own")] for cells in table.rows]
+    # Two standard errors of a difference: 2 sqrt(1 / 2 + 1 / 2).
+    assert found == [
+        *("—", "no different (+1.90)", "better by 2.10", "worse by 10.00 (one seed)"),
+        *("—", "better by 0.04", "worse by 30.00", "worse by 10.00", "worse by 20.00", "—"),
+    ]
 
 
 def test_accuracy_table():

@@ -27,6 +27,7 @@ _MINI_IMAGENET: dict[str, Any] = {
 
 
 _LONGER = "CML, longer nudged phases"
+_CUT = "truncated back-propagation"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ _QUICK = _Size(
         "FOMAML": 780,
         "Reptile": 780,
         "iMAML": 275,
+        _CUT: 500,
     },
     maml=(0.1, 5),
     descent_rate=3e-3,
@@ -185,12 +187,14 @@ def _arms(size: _Size, quoted: dict[str, tuple[float, float]]) -> tuple[MetaArm,
     returns = {**_settles(size), "strength": 0.0}
     if size.reptile_rate is not None:
         returns["rate"] = size.reptile_rate
+    cut = Part("truncated", {"steps": max(size.free // 5, 3)})
     parts: _Parts = {
         **_contrasts(size),
         "MAML": ("complex_synapse", descends, Part("unrolled"), size.descent_rate),
         "FOMAML": ("complex_synapse", descends, Part("first_order"), size.descent_rate),
         "Reptile": ("complex_synapse", returns, Part("reptile"), 1e-3),
         "iMAML": ("proximal", descent, Part("implicit", {"steps": 5}), 1e-3),
+        _CUT: ("complex_synapse", _settles(size), cut, size.rate),
     }
     return tuple(
         MetaArm(

@@ -1,4 +1,4 @@
-"""Contrastive meta-learning: curves from a few points, with analogue and with spiking neurons."""
+"""Contrastive meta-learning: curves from a few points."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +40,10 @@ class _Size:
     """Of the modulated network's nudged phase."""
     descent: dict[str, Any]
     """The few steps of the baselines that learn an initialisation."""
+    learned: dict[str, Any] = field(default_factory=dict)
+    """What complex synapses whose strengths are learned have of their own."""
+    learned_nudge: dict[str, Any] = field(default_factory=dict)
+    """Of their nudged phase."""
     proximal: dict[str, Any] = field(default_factory=dict)
     """Of iMAML's phase, where not that of complex synapses."""
     descent_rate: float = 1e-3
@@ -87,6 +91,8 @@ _FULL = _Size(
     steps=500,
     strength=(1.0, "mean"),
     nudge={"beta": 3.0},
+    learned={"steps": 1000},
+    learned_nudge={"beta": 1.0, "rate": 3e-4, "steps": 1000},
     meta_rate=0.03,
     modulated={"optimiser": "sgd", "rate": 1e-3, "steps": 1000, "batch": 1},
     nudged={"beta": 1.0, "rate": 1e-4, "steps": 100},
@@ -133,16 +139,17 @@ def _arms(size: _Size) -> tuple[MetaArm, ...]:
     own: dict[str, Any] = {"strength": strength, "convention": convention}
     own |= {**size.phase, "steps": size.steps}
     synapses = Part("complex_synapse", {**network, **own})
-    learned = Part("complex_synapse", {**network, **own, "strengths": "synapse"})
+    learned = Part("complex_synapse", {**network, **own, **size.learned, "strengths": "synapse"})
     modulated = Part("modulated", {**network, **size.modulated})
     nudge = Part("contrastive", size.nudge)
+    longer = Part("contrastive", {**size.nudge, **size.learned_nudge})
     descent = Part("complex_synapse", {**network, "strength": 0.0, **size.descent})
     cut = Part("truncated", {"steps": size.steps // 2 if size.steps < 100 else size.steps // 5})
     imaml = Part("implicit", {"steps": 5, "damping": 1.0})
     taught = Part("contrastive", size.nudged)
     return (
         _arm("CML, complex synapses", size, synapses, nudge, rate),
-        _arm("CML, strengths learned", size, learned, nudge, rate),
+        _arm("CML, strengths learned", size, learned, longer, rate),
         _arm("CML, modulation", size, modulated, taught, rate),
         _arm(_RANDOM, size, modulated, taught, rate, freeze=("body",)),
         _arm("iMAML", size, Part("proximal", {**network, **own, **size.proximal}), imaml, rate),
@@ -178,83 +185,5 @@ def sinusoid() -> Experiment:
             "Rates and steps of CML and MAML were chosen by a few short runs from another seed, on "
             "curves of their own, CML's strength after a look at these; the others share them "
             "(iMAML's phase was that of an earlier form of the experiment)."
-        ),
-    )
-
-
-def _spiking_arm(
-    setting: str,
-    task: dict[str, Any],
-    learner: dict[str, Any],
-    estimator: Part,
-    meta_batch: int,
-    rate: float,
-    steps: int,
-    **options: Any,
-) -> MetaArm:
-    return MetaArm(
-        setting=setting,
-        design=Design(
-            learner=Part("eprop", learner),
-            task=Part("spiking_sinusoid", task),
-            estimator=estimator,
-        ),
-        options=MetaOptions(
-            steps=steps, meta_batch=meta_batch, lr=rate, non_finite="skip", **options
-        ),
-    )
-
-
-def _spiking_arms(quick: bool) -> tuple[MetaArm, ...]:
-    task: dict[str, Any] = {"channels": 40, "width": 1e-3} if quick else {}
-    size: dict[str, Any] = {"hidden": 40} if quick else {"hidden": 100}
-    free, nudged, few = (50, 20, 5) if quick else (500, 100, 10)
-    batch, small, steps = (5, 5, 100) if quick else (25, 10, 1000)
-    asked: dict[str, Any] = {"test_lifetimes": 50} if quick else {"test_lifetimes": 200}
-    # Rates of gradient descent are ten times those of the code, which sums over ten points.
-    quiet = {**size, "strength": 0.0, "optimiser": "nesterov"}
-    local = {**quiet, "activity": 0.01, "activity_target": 0.05}
-    through = {"slope": "bptt", "activity": 1e-6, "activity_target": 0.1, "rate": 3e-3}
-    adam = {**size, "optimiser": "adam", "rate": 1e-3, "steps": free, "activity": 1e-5}
-    nudge = Part("contrastive", {"beta": 3.0, "rate": 3e-3, "steps": nudged})
-    cut = Part("truncated", {"steps": max(free // 5, 1)})
-    return (
-        _spiking_arm("CML + e-prop", task, adam, nudge, batch, 3e-3, steps, **asked),
-        _spiking_arm(
-            "BPTT + BPTT",
-            *(task, {**quiet, **through, "steps": few}, Part("unrolled"), small, 3e-4, steps),
-            **asked,
-        ),
-        _spiking_arm(
-            "BPTT + e-prop",
-            task,
-            {**local, "rate": 1e-4, "steps": few, "batch": 1},
-            *(Part("unrolled"), small, 3e-4, steps),
-            **asked,
-        ),
-        _spiking_arm(
-            "TBPTT + e-prop",
-            *(task, {**local, "rate": 1e-3, "steps": free}, cut, small, 3e-4, steps),
-            **asked,
-        ),
-    )
-
-
-def spiking() -> Experiment:
-    """One sine curve from ten points, told in spikes."""
-    return Experiment(
-        name="spiking",
-        title="one sine curve from ten points, recurrent network of spiking neurons",
-        metric="mean squared error",
-        quick=_spiking_arms(quick=True),
-        full=_spiking_arms(quick=False),
-        seeds={"quick": 1, "full": 5},
-        subject="CML + e-prop",
-        protocol=(
-            "First the meta-gradient, then the rule within the lifetime. Full: 100 neurons and the "
-            "settings of the released code, without its choice of the best of 1,000 models by "
-            "validation; e-prop's traces are in time with its inputs, and both nudged phases are "
-            "nudged (in the code, that with negative beta is not). Quick is not a setting of the "
-            "paper: 40 neurons, 40 channels, phases of 50 and 20 steps, 100 meta-steps of 5 curves."
         ),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
@@ -40,7 +41,7 @@ def _mean_over_lifetimes(of_one: Callable[[Any, Any, Any], jax.Array]) -> Measur
 def _alignment(learner: Any, episode: Any, key: Any) -> jax.Array:
     from ..analysis.lifetimes import update_alignment
 
-    return update_alignment(learner, episode, key=key).overall.mean()
+    return jnp.nanmean(update_alignment(learner, episode, key=key).overall)
 
 
 def _forgetting(learner: Any, episode: Any, key: Any) -> jax.Array:

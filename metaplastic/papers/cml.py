@@ -8,7 +8,8 @@ algorithms that others quote.
 from ._cml_beta import beta
 from ._cml_few_shot import few_shot
 from ._cml_regularisation import regularisation
-from ._cml_sinusoid import sinusoid, spiking
+from ._cml_sinusoid import sinusoid
+from ._cml_spiking import spiking
 from ._cml_wheel import wheel
 from .base import Paper
 

@@ -7,7 +7,7 @@ import pytest
 
 from metaplastic.data import ImageClasses
 from metaplastic.learners._strengths import strength_tree
-from metaplastic.papers import _cml_beta, _cml_sinusoid, _reproduce
+from metaplastic.papers import _cml_beta, _cml_sinusoid, _reproduce, _rows
 from metaplastic.papers.base import Experiment, Found, MetaArm, Paper, StudyArm
 from metaplastic.papers.cml import PAPER
 from metaplastic.report.records import RunFolder
@@ -93,16 +93,26 @@ def test_a_study_gives_rows_that_a_resumed_run_keeps(tmp_path, monkeypatch):
 def test_an_arm_may_have_two_rows_and_seconds(tmp_path, monkeypatch):
     entry = {"test": {"per_seed": [0.5, 0.7], "higher_is_better": True}, "measure": [2.0, 4.0]}
     entry |= {"lifetimes_per_second": 50.0, "lifetimes": 100, "curve": {"step": [1, 2]}}
-    monkeypatch.setattr(_reproduce, "meta_compete", lambda *_: entry)
+    monkeypatch.setattr(_rows, "meta_compete", lambda *_: entry)
     (arm, *_) = experiment("regularisation_mnist").quick
     own = Experiment(name="e", title="", quick=(arm,), timed=True)
     with RunFolder.create(tmp_path / "run", "x") as folder:
-        rows, _ = _reproduce._run_arm(own, arm, "quick", (0, 1), folder, None)
+        rows, _ = _rows.run_arm(own, arm, "quick", (0, 1), folder, None)
     assert [row["metric"] for row in rows] == ["validation loss", "test accuracy, %"]
     assert [row["ours"]["mean"] for row in rows] == pytest.approx([3.0, 60.0])
     assert {row["seconds"] for row in rows} == {2.0}
     assert "seconds" in reproduction_table(rows).columns
     assert "seconds" not in reproduction_table([{**row, "seconds": None} for row in rows]).columns
+
+
+def test_learned_strengths_have_the_published_phases():
+    arms = {arm.setting: arm for arm in experiment("sinusoid").full}
+    learner, estimator = (
+        getattr(arms["CML, strengths learned"].design, part).fields
+        for part in ("learner", "estimator")
+    )
+    assert (learner["steps"], learner["rate"]) == (1000, 0.01)
+    assert estimator == {"beta": 1.0, "rate": 3e-4, "steps": 1000}
 
 
 def test_nothing_of_a_random_body_is_learned():

@@ -111,3 +111,17 @@ def test_every_paper_names_rules_options_and_ends_that_exist(name):
                 assert arm.rates
             rules = {arm.rule for arm in arms if not isinstance(arm, MetaArm | StudyArm)}
             assert not rules or {"shallow", "backprop"} <= rules
+
+
+def test_an_experiment_that_the_scale_does_not_have_is_refused(tiny, capsys):
+    assert main(["reproduce", "tiny/digits", "--scale", "full", "--out", "run"]) == 2
+    assert "tiny/digits has no scale full: use --scale quick" in capsys.readouterr().err
+
+
+def test_where_no_data_is_there_the_reason_is_one_sentence(tiny, capsys, tmp_path):
+    own = PAPER.replace('arm("BP", "backprop"),)', 'arm("BP", "backprop", data="mnist"),)')
+    (tmp_path / "plugins" / "papers" / "tiny.py").write_text(own)
+    command = ["reproduce", "tiny/errors", "--out", "run", "--quiet"]
+    assert main(command) == 1
+    assert "mnist" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "result.json").exists()

@@ -6,7 +6,7 @@ import pytest
 import run_folders as runs
 
 from metaplastic import _registry
-from metaplastic.papers._reproduce import name_subjects
+from metaplastic.papers._rows import name_subjects
 from metaplastic.report import tables
 
 

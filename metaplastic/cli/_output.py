@@ -5,6 +5,8 @@ from typing import Any, TextIO
 
 from metaplastic._json import dumps
 
+INTERRUPTED = 130
+"""The status after Ctrl-C, as shells have it."""
 _reserved: TextIO | None = None
 
 

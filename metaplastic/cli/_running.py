@@ -31,7 +31,7 @@ def run_into(folder: RunFolder, work: Work, show: Show, *, quiet: bool, json: bo
                 f"metaplastic: interrupted: `metaplastic resume {folder.path}` continues the run",
                 file=sys.stderr,
             )
-            return 130
+            return _output.INTERRUPTED
         except MetaplasticError:
             folder.discard_unstarted()
             raise

@@ -99,6 +99,19 @@ def test_interrupt(failing, capsys):
     assert capsys.readouterr().err == "metaplastic: interrupted\n"
 
 
+def test_an_interrupted_program_ends_at_once():
+    """Whatever the teardown of the interpreter would meet, a thread that compiles for one."""
+    code = (
+        "import atexit, sys; from metaplastic import __main__ as program; "
+        "atexit.register(print, 'torn down'); program.main = lambda: int(sys.argv[1]); "
+        "print('said', end=' '); program.run()"
+    )
+    for status, said in (130, "said "), (1, "said torn down\n"):
+        command = [sys.executable, "-c", code, str(status)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (status, said, "")
+
+
 def test_reader_that_leaves_early():
     command = f"{sys.executable} -m metaplastic list | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

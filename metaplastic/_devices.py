@@ -51,9 +51,11 @@ def provide(devices: int) -> None:
 
 
 def check_share(devices: int | None, runs: int) -> None:
-    """Raise `UsageError` where several devices have a single run to share."""
-    if (devices or 1) > 1 and runs == 1:
-        raise UsageError(f"--devices {devices} have one run to share: give more --seeds")
+    """Raise `UsageError` where there are more devices than runs for them to share."""
+    if (devices or 1) > max(runs, 1):
+        own = "one run" if runs == 1 else f"{runs} runs"
+        fewer = "" if runs == 1 else f"--devices {runs}, or "
+        raise UsageError(f"--devices {devices} have {own} to share: {fewer}give more --seeds")
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ The command line prints the message alone and exits with the class's `status`.
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -43,6 +44,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that the registry does not hold."""
     return UsageError(f"unknown {kind} {name!r}: {nearest(name, known)}")
+
+
+LARGEST = 2**31 - 1
+"""Of the whole numbers that programs count with."""
+
+
+def require_number(option: str, value: object) -> None:
+    """Raise `UsageError` for a float that is not finite, and for a whole number too large to count.
+
+    Of a tuple, each of its values; anything else passes.
+    """
+    for own in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(own, float) and not math.isfinite(own):
+            raise UsageError(f"{option} {own:g}: it must be a finite number")
+        if isinstance(own, int) and abs(own) > LARGEST:
+            raise UsageError(f"{option} {own}: whole numbers go up to {LARGEST:,}")
 
 
 def require_extra(module: str, extra: str) -> None:

@@ -61,14 +61,19 @@ class FiledRule(AbstractRule):
     def init(self, model: AbstractNetwork, *, key: Key) -> RuleState:
         """The rule's own start, with the values of the file in it.
 
-        Raises `UsageError` where they do not fit the network.
+        Raises `UsageError` where they do not fit the network, or some are missing.
         """
         state = self._own.init(model, key=key)
-        there = paths(state)
-        for path, value in sorted(self.file.tensors.items()):
+        there, held = paths(self._own.learned(state)), self.file.tensors
+        for path, value in sorted(held.items()):
             shape = there[path].shape if path in there else None
             if shape != value.shape:
                 raise UsageError(self._misfit(path, value.shape, shape))
+        for path in there.keys() - held.keys():
+            raise UsageError(
+                f"{self.file.path} lacks {path}, without which its rule is another: get it anew "
+                "from where it came from"
+            )
 
         def fill(path: Any, leaf: Any) -> Any:
             value = self.file.tensors.get(path_name(path))
@@ -88,6 +93,9 @@ class FiledRule(AbstractRule):
     ) -> tuple[Updates, RuleState, Aux]:
         return self._own.updates(model, state, x, y, key=key, **signals)
 
+    def trained(self, model: AbstractNetwork) -> Any:
+        return self._own.trained(model)
+
     def reborn(self, model: AbstractNetwork, state: RuleState, *, key: Key) -> RuleState:
         return self._own.reborn(model, state, key=key)
 
@@ -102,6 +110,19 @@ class FiledRule(AbstractRule):
     def angles(self, model: AbstractNetwork, state: RuleState) -> dict[str, jax.Array]:
         return self._own.angles(model, state)
 
+    def sizes(self, model: AbstractNetwork, state: RuleState) -> dict[str, jax.Array]:
+        return self._own.sizes(model, state)
+
+    def learned(self, state: RuleState) -> RuleState:
+        return self._own.learned(state)
+
+    def formula(self, state: RuleState) -> str | None:
+        """What the values of the file make of the rule, whatever its card tells."""
+        return self._own.formula(state)
+
+    def own_files(self) -> tuple[str, ...]:
+        return self.rule.own_files()
+
     def input_shape(self, shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
         return self._own.input_shape(shape, classes)
 
@@ -111,7 +132,8 @@ class FiledRule(AbstractRule):
 
     def _misfit(self, path: str, held: tuple[int, ...], wanted: tuple[int, ...] | None) -> str:
         made = self.file.card.get("use", {}).get("hidden")
-        advice = f", such as --hidden {' '.join(map(str, made))}" if made else ""
+        listed = isinstance(made, list) and bool(made)
+        advice = f", such as --hidden {' '.join(map(str, made))}" if listed else ""
         here = "has no such values" if wanted is None else f"needs {_shape(wanted)}"
         return (
             f"{self.file.path} was made for another network: it holds {path} of shape "

@@ -12,7 +12,7 @@ from metaplastic._errors import MetaplasticError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {
     *(errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
 }
 
 

@@ -10,7 +10,6 @@ imported only where the reader names it.
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -18,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from . import _registry
 from ._errors import MetaplasticError, UsageError, nearest
 from ._filed_rule import FiledRule as FiledRule, RuleFile as RuleFile
 from ._files import write_atomic
 from ._json import dumps, plain
+from ._rule_card import NotNamedError, Reader, check_card, portable as portable
 from ._types import RuleState
 from .learners.paths import paths
 from .rules.base import AbstractRule
@@ -33,7 +32,6 @@ SHIPPED = Path(__file__).parent / "rules" / "discovered"
 """Rules that come with this package."""
 _FORMAT = "metaplastic rule"
 _PACKAGES = ("metaplastic", "jax", "equinox", "safetensors")
-_OWN = re.compile(r"(?:.*[/\\])?(?P<file>[^/\\]+\.py)(?P<name>:\w+)?(?P<rest>=.*)?")
 
 
 # Writing
@@ -82,16 +80,6 @@ def _name_of(rule: AbstractRule) -> str:
     return f"{Path(inspect.getfile(type(rule))).name}:{type(rule).__name__}"
 
 
-def portable(value: Any) -> Any:
-    """The value with paths of files of one's own cut down to their names."""
-    if isinstance(value, str):
-        own = _OWN.fullmatch(value)
-        return value if own is None else "".join(part or "" for part in own.groups())
-    if isinstance(value, dict):
-        return {name: portable(item) for name, item in value.items()}
-    return [portable(item) for item in value] if isinstance(value, list) else value
-
-
 # Reading
 
 
@@ -109,6 +97,11 @@ def find(name_or_path: str | Path) -> Path:
     if path.is_file():
         return path
     if path.suffix == SUFFIX or len(path.parts) > 1:
+        if path.stem in names():
+            raise UsageError(
+                f"no rule file {str(name_or_path)!r}: did you mean {path.stem!r}, which comes with "
+                "metaplastic?"
+            )
         beside = path.parent.glob(f"*{SUFFIX}") if path.parent.is_dir() else ()
         advice = nearest(path.name, [own.name for own in beside])
         raise UsageError(f"no rule file {str(name_or_path)!r}: {advice}")
@@ -125,18 +118,19 @@ def load(name_or_path: str | Path, *, own: Sequence[str] = ()) -> FiledRule:
     `MetaplasticError` where the file is damaged, changed, or of a newer schema.
     """
     file = read(find(name_or_path))
-    described = file.card["rule"]
-    name = _resolved(described["name"], own, file)
-    fields = {k: _resolved(v, own, file) for k, v in described["fields"].items()}
+    described, reader = file.card["rule"], Reader(own, file.path)
     try:
-        kind = _registry.load("rules", name)
-        rule = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-    except (TypeError, UsageError) as error:
+        kind = reader.rule(described["name"])
+        rule = kind(**reader.fields(kind, described["fields"]))
+    except NotNamedError:
+        raise
+    except (TypeError, ValueError) as error:
         made = file.card.get("versions", {}).get("metaplastic")
         raise UsageError(
             f"{file.path} holds a rule that this metaplastic cannot make ({error}): it was written "
             f"by version {made}"
         ) from error
+    reader.check(rule)
     return FiledRule(rule=rule, file=file, loss=rule.loss)  # pyright: ignore[reportCallIssue]
 
 
@@ -188,35 +182,23 @@ def _open(path: Path, sealed: Mapping[str, str], tensors: Mapping[str, np.ndarra
         raise changed
     try:
         card = json.loads(text)
-        schema, _ = card["schema"], (card["rule"]["name"], card["rule"]["fields"].items())
-        written = dict(card["tensors"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MetaplasticError(f"{path} is no rule file: its card does not parse") from error
-    if schema > SCHEMA:
+    schema = card.get("schema") if isinstance(card, dict) else None
+    if type(schema) is int and schema > SCHEMA:
         raise MetaplasticError(
             f"{path} was written by a newer metaplastic (schema {schema}, this one reads up to "
             f"{SCHEMA}): upgrade this one"
         )
-    if written != {name: _tensor_digest(value) for name, value in tensors.items()}:
+    check_card(card, path)
+    if card["tensors"] != {name: _tensor_digest(value) for name, value in tensors.items()}:
         raise changed
+    for name, value in tensors.items():
+        if not (np.issubdtype(value.dtype, np.floating) and np.isfinite(value).all()):
+            raise MetaplasticError(
+                f"{path} holds values of {name} that are not finite numbers: no rule can run on it"
+            )
     return card
-
-
-def _resolved(value: Any, own: Sequence[str], file: RuleFile) -> Any:
-    """The value, where files of one's own stand as the reader names them."""
-    if isinstance(value, list):
-        return [_resolved(item, own, file) for item in value]
-    match = _OWN.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return value
-    wanted = match["file"] + (match["name"] or "")
-    for given in own:
-        if portable(given) in (wanted, match["name"] and f"{match['file']}{match['name']}"):
-            return f"{given}{match['rest'] or ''}"
-    raise UsageError(
-        f"{file.path} needs {wanted}, a file that did not come with it, and rule files execute "
-        f"nothing: if you have it and trust it, name it, --own ./{wanted}"
-    )
 
 
 def _digest(data: bytes) -> str:

@@ -22,25 +22,19 @@ from metaplastic.rules.sign_symmetry import SignSymmetry
 from metaplastic.testing import assert_conforms, check_model, check_rule
 
 _LONG = {
-    *("forward_forward", "direct_feedback_alignment", "weight_mirror", "flp"),
     *("hebbian_readout", "weight_decay", "proximal", "modulated", "eprop"),
     *("image_patterns", "few_shot", "binary_patterns", "sinusoid_sequence", "one_shot"),
     *("evolution", "spiking_sinusoid", "wheel_bandit", "bilevel_quadratic", "implicit"),
-    *("pool", "blur", "labelled_batches", "plane_functions", "associative_retrieval"),
+    *("blur", "labelled_batches", "plane_functions", "associative_retrieval"),
     *("continual_familiarity", "complex_synapse", "contrastive", "fast_weights", "stpn", "cma_es"),
-    *("kolen_pollack", "sign_symmetry", "drtp", "hebbian_recurrent", "lstm", "hebb_ff", "reversal"),
+    *("hebbian_recurrent", "lstm", "hebb_ff", "reversal"),
     *("cue_reward", "regularisation", "reptile", "hebbian_recursion", "first_order"),
 }
-"""Members that are tried on demand: long to compile, or near kin of those that are always tried."""
+"""Learners, tasks and estimators that are tried on demand: long to compile, or near kin of those
+that are always tried."""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if name in _LONG else [])
-        for name in _registry.names("rules")
-    ],
-)
+@pytest.mark.parametrize("name", _registry.names("rules"))
 def test_rule(name):
     assert_conforms(_registry.load("rules", name))
 

@@ -105,6 +105,8 @@ def test_devices_without_anything_to_share(capsys, tmp_path):
     assert "--devices 2 do not divide the 3 lifetimes" in capsys.readouterr().err
     assert main(["train", "backprop", "--devices", "2", "--out", str(tmp_path / "b")]) == 2
     assert "--devices 2 have one run to share" in capsys.readouterr().err
+    assert main(["train", "backprop", "--devices", "3", "--seeds", "2"]) == 2
+    assert "--devices 3 have 2 runs to share: --devices 2, or give" in capsys.readouterr().err
     alone = ["--devices", "2", "--out", str(tmp_path / "c")]
     assert main(["compare", "backprop", "--rates", "0.1", *alone]) == 2
     assert "--devices 2 have one run to share" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from metaplastic import _registry, data
+from metaplastic.benchmarks import compositions
 from metaplastic.cli.__main__ import commands
 
 ROOT = Path(__file__).parent.parent
@@ -95,6 +96,7 @@ def test_links_inside_the_repository_exist(page):
 
 
 _PARTS = {
+    "compare": {"--learner", "--rule", "--task", "--estimator"},
     "meta": {"--rule", "--task", "--estimator"},
     "train": {"--rule-file"},
     "transfer": {"--task", "--suite"},
@@ -199,6 +201,12 @@ def test_a_rule_of_ones_own_gets_a_page(tmp_path, monkeypatch):
     assert "broadcast.SignBroadcast" in {own.full for own in coverage.members()}
 
 
+def test_reported_numbers_stand_beside_what_they_are():
+    section = pages.paper_section("bohp")
+    assert "| reported |" in section and "reported, %" not in section
+    assert "| episodes to an error below 0.1 |" in section
+
+
 def test_recorded_documents_become_tables(tmp_path):
     (tmp_path / "full").mkdir()
     row = {
@@ -230,6 +238,12 @@ def test_a_table_of_compositions_says_why_not(tmp_path):
     assert "| rule | before | u | v |" in made
     assert "| a | 8 | 4.12 | (1) |" in made and "| b |  | (2) | (1) |" in made
     assert made.endswith("1. never\n2. nowhere")
+
+
+def test_the_recorded_compositions_are_of_every_rule_and_estimator():
+    rows = json.loads((ROOT / "docs/results/meta/compositions.json").read_text("utf-8"))["rows"]
+    assert {row["rule"] for row in rows} == set(_registry.names("rules"))
+    assert {row["estimator"] for row in rows} == set(compositions.estimators())
 
 
 @pytest.mark.parametrize(

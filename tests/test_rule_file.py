@@ -1,6 +1,7 @@
 """Rule files: what they keep, what they refuse, and that reading one executes nothing."""
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from safetensors import numpy as store
 
 from metaplastic import rule_file
 from metaplastic._errors import MetaplasticError, UsageError
+from metaplastic._rule_card import Reader
 from metaplastic.learners.online import OnlineLearner, with_loss
 from metaplastic.models import mlp
 from metaplastic.rules.base import AbstractRule
@@ -42,11 +44,15 @@ def path(tmp_path):
     return path
 
 
-def rewrite(path, change):
-    """Write the file again, with a card that is changed and sealed anew."""
+def rewrite(path, change, tensors=None):
+    """Write the file again, with a card (and tensors) that are changed and sealed anew."""
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
     card = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["card"])
+    if tensors is not None:
+        data = store.save(tensors(store.load(data)))
+        held = store.load(data)
+        card["tensors"] = {name: rule_file._tensor_digest(own) for name, own in held.items()}
     change(card)
     text = json.dumps(card)
     sealed = {"format": "metaplastic rule", "card": text}
@@ -91,11 +97,12 @@ def test_a_loaded_rule_is_a_rule(path, model, getkey):
     assert hash(rule_file.load(path).file) == hash(rule.file)
 
 
-def test_names_are_those_that_ship():
+def test_names_are_those_that_ship(getkey):
     assert rule_file.names()
     for name in rule_file.names():
-        card = rule_file.load(name).file.card
-        assert card["formula"].startswith("dW")
+        rule = rule_file.load(name)
+        card, net = rule.file.card, mlp((5,), 3, hidden=(4,), key=getkey())
+        assert card["formula"] == rule.formula(rule.init(net, key=getkey()))
         assert card["licence"]
         assert card["meta_training"]["command"].startswith("metaplastic meta online --rule pool")
         assert card["meta_training"]["scores"]["metric"] == "accuracy"
@@ -123,6 +130,11 @@ def test_any_byte_that_is_changed(path):
     assert said == {"changed", "damaged", "no rule file"}
 
 
+def field(**changed):
+    """A change of the rule's options."""
+    return lambda card: card["rule"]["fields"].update(changed)
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
@@ -142,6 +154,24 @@ def test_any_byte_that_is_changed(path):
             "cannot make (unknown term 'ehbb': did you mean 'ehebb'?)",
         ),
         (lambda card: card["rule"]["fields"].update(depth=3), UsageError, "unexpected keyword"),
+        (lambda card: card.update(schema="2"), MetaplasticError, "its card does not parse"),
+        (lambda card: card.update(schema=True), MetaplasticError, "its card does not parse"),
+        (lambda card: card.update(use=[1]), MetaplasticError, "('use' is no table)"),
+        (lambda card: card.update(versions=[1]), MetaplasticError, "('versions' is no table)"),
+        (lambda card: card.update(formula={}), MetaplasticError, "('formula' is no text)"),
+        (lambda card: card.update(licence="\x1b[2J"), MetaplasticError, "control characters"),
+        (lambda card: card["rule"].update(name=5), MetaplasticError, "a name and fields"),
+        (field(start="abc"), UsageError, "start is 'abc' where a finite number belongs"),
+        (field(start=float("nan")), UsageError, "start is nan where a finite number belongs"),
+        (field(granularity="foo"), UsageError, "'foo' where one of global, layer, synapse"),
+        (field(feedback="foo"), UsageError, "feedback is 'foo' where one of random, direct"),
+        (field(feedback_init="nope"), UsageError, "feedback_init is 'nope' where one of"),
+        (field(loss="nope"), UsageError, "loss is 'nope' where one of"),
+        (field(keep_feedback=1), UsageError, "keep_feedback is 1 where true or false belongs"),
+        (field(terms=[1]), UsageError, "a list of which each is a text belongs"),
+        (field(terms="ehebb"), UsageError, "terms is 'ehebb' where a list belongs"),
+        (field(terms=["ehebb=nan"]), UsageError, "write NAME or NAME=VALUE"),
+        (field(only=["ehebb=1", "ehebb=2"]), UsageError, "names ehebb twice"),
         (lambda card: card.pop("rule"), MetaplasticError, "is no rule file: its card does not"),
         (lambda card: card["tensors"].clear(), MetaplasticError, "a checksum is wrong"),
     ],
@@ -165,6 +195,8 @@ def test_files_of_something_else(tmp_path):
         rule_file.load(tmp_path / "owm.safetensors")
     with pytest.raises(UsageError, match="unknown rule file 'nobody'"):
         rule_file.load("nobody")
+    with pytest.raises(UsageError, match="did you mean 'fbio', which comes with metaplastic"):
+        rule_file.load("fbio.safetensors")
 
 
 def test_another_network(model, tmp_path, getkey):
@@ -179,25 +211,101 @@ def test_another_network(model, tmp_path, getkey):
     assert "such as --hidden 4" in str(error.value)
 
 
-def test_nothing_is_executed(tmp_path, model, getkey, monkeypatch):
-    mine, trap = tmp_path / "mine.py", tmp_path / "imported"
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A term of one's own that leaves a trace where it is imported."""
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine.py"
     mine.write_text(
         "from pathlib import Path\nfrom metaplastic.rules.pool import term\n"
-        f"Path({str(trap)!r}).touch()\n\n"
+        f"Path({str(tmp_path / 'imported')!r}).touch()\n\n"
         '@term("y x^T * 2")\ndef twice(s):\n    return 2 * s.y, s.x\n'
     )
-    rule = Pool(terms=(f"{mine}:twice=0.5",))
+    return mine
+
+
+def attacked(mine):
+    """Changes of a card by which the file would be imported."""
+    term = f"{mine}:twice"
+    texts = [term, f"{term}=1", f"{term}=1\n", f"{term}\n", f"\n{term}", f"{term}=1\u2028"]
+    texts += ["mine.py:twice", "./mine.py", f"{mine}", f"ehebb={mine}", f"{term}=1=2", f"~{term}"]
+    yield from (field(terms=[own]) for own in texts)
+    yield from (field(terms=["ehebb", own]) for own in texts)
+    yield from (field(terms=own) for own in ({term: 1}, {"a": term}, [[term]], [{term: 1}], term))
+    yield from (field(**{name: term}) for name in ("loss", "feedback", "feedback_init", "start"))
+    yield lambda card: card["rule"]["fields"].update({term: 1})
+    yield field(terms=["ehebb"], only=[f"{term}=1"])
+    for name in (str(mine), f"{mine}:twice", f"{mine}\n", f"{mine}:", "mine.py", [str(mine)]):
+        yield lambda card, name=name: card["rule"].update(name=name)
+    yield lambda card: card.update(rule=[str(mine)])
+
+
+def test_nothing_is_executed(tmp_path, mine, model, getkey):
+    rule, trap = Pool(terms=(f"{mine}:twice=0.5",)), tmp_path / "imported"
     path = tmp_path / "own.safetensors"
     rule_file.save(path, rule, rule.init(model, key=getkey()))
-    assert str(tmp_path) not in path.read_bytes().decode("latin-1")
+    whole = path.read_bytes()
+    assert str(tmp_path) not in whole.decode("latin-1")
     trap.unlink()
-    monkeypatch.chdir(tmp_path)
+    for name in [own for own in sys.modules if own.startswith("metaplastic_user_")]:
+        del sys.modules[name]  # or the file would not be imported again
     with pytest.raises(UsageError, match=r"needs mine\.py:twice, a file that did not come with it"):
         rule_file.load(path)
-    rewrite(path, lambda card: card["rule"].update(name=str(mine)))
-    with pytest.raises(UsageError, match="rule files execute nothing"):
-        rule_file.load(path)
+    for change in attacked(mine):
+        for tensors in (None, lambda held: {}):
+            path.write_bytes(whole)
+            rewrite(path, change, tensors)
+            with pytest.raises(MetaplasticError, match=r"^[^\n]*$"):
+                rule_file.load(path)
     assert not trap.exists()
+
+
+def test_a_rule_is_asked_what_it_would_import(mine, model, path, monkeypatch):
+    """Whatever became of the text of the card."""
+    monkeypatch.setattr(Reader, "_named", lambda self, text, known, what: text)
+    rewrite(path, field(terms=[f"{mine}:twice"]))
+    with pytest.raises(UsageError, match="which --own does not name"):
+        rule_file.load(path)
+
+
+def test_only_what_is_named_is_allowed(mine, model, getkey, tmp_path):
+    path = tmp_path / "own.safetensors"
+    rule = Pool(terms=(f"{mine}:twice=0.5",))
+    rule_file.save(path, rule, rule.init(model, key=getkey()))
+    other = tmp_path / "other.py"
+    other.write_text(mine.read_text())
+    for own, message in (
+        (["./nosuch.py:twice"], "--own ./nosuch.py:twice: there is no file './nosuch.py'"),
+        (["nosuch"], "--own nosuch: there is no file 'nosuch'"),
+        (["other.py:twice"], "needs mine.py:twice"),
+        (["mine.py:twice", "other.py:twice"], "--own other.py:twice: "),
+    ):
+        with pytest.raises(UsageError, match=r"^[^\n]*$") as error:
+            rule_file.load(path, own=own)
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (lambda held: {"coefficients.oja": held["coefficients.oja"]}, "lacks coefficients."),
+        (lambda held: {**held, "feedback.0": np.zeros((5, 4), np.float32)}, "this one has no such"),
+        (lambda held: {own: np.full((), np.nan) for own in held}, "are not finite numbers"),
+        (lambda held: {own: np.ones((), np.int32) for own in held}, "are not finite numbers"),
+    ],
+)
+def test_tensors_that_are_no_rule(tensors, message, path, model, getkey):
+    rewrite(path, lambda card: None, tensors)
+    with pytest.raises(MetaplasticError, match=r"^[^\n]*$") as error:
+        rule_file.load(path).init(model, key=getkey())
+    assert message in str(error.value)
+
+
+def test_the_formula_is_that_of_the_tensors(path, model, getkey):
+    rewrite(path, lambda card: card.update(formula="dW = 0"))
+    rule = rule_file.load(path)
+    told = rule.formula(rule.init(model, key=getkey()))
+    assert told == "dW = -0.056 e x^T + 0.071 e d^T + 0.012 (y x^T - y y^T W)"
 
 
 def test_a_file_of_ones_own_that_is_named(tmp_path, model, getkey, monkeypatch):

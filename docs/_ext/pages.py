@@ -140,6 +140,7 @@ def paper_section(name: str) -> str:
         [
             f"`{own.name}`",
             arm.setting,
+            getattr(arm, "metric", None) or own.metric,
             ", ".join(f"{rate:g}" for rate in arm.rates),
             f"{arm.reported.value:g}" + (f" ± {arm.reported.std:g}" if arm.reported.std else ""),
             arm.reported.provenance,
@@ -151,7 +152,8 @@ def paper_section(name: str) -> str:
     ]
     full = f"{entry.module or entry.path.stem}.PAPER"
     body = f"{paper.authors} ({paper.year}), *{paper.title}*, <{paper.link}>"
-    columns = ["experiment", "setting", "our rates", "reported, %", "provenance", "source"]
+    columns = ["experiment", "setting", "metric", "our rates", "reported"]
+    columns += ["provenance", "source"]
     return "\n\n".join(
         [
             f"### {name}",

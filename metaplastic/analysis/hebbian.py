@@ -55,9 +55,14 @@ def label_roles(weight: Values, alpha: Values, labels: int = 2) -> dict[str, np.
 
 
 def negative_units(alpha: Values, labels: int = 2) -> np.ndarray:
-    """Units most of whose coefficients on pattern inputs are negative, [*seeds] of integers."""
+    """Number of units that are `most_negative`, [*seeds] of integers."""
+    return np.asarray(most_negative(alpha, labels).sum(-1))
+
+
+def most_negative(alpha: Values, labels: int = 2) -> np.ndarray:
+    """Which units have more negative than other coefficients on pattern inputs, [*seeds, units]."""
     own = np.asarray(alpha)[..., labels:, :]
-    return np.asarray(((own < 0).sum(-2) * 2 > own.shape[-2]).sum(-1))
+    return np.asarray((own < 0).sum(-2) * 2 > own.shape[-2])
 
 
 def sign_law(
@@ -85,13 +90,14 @@ def sign_law(
     return law
 
 
-def watch(learner: HebbianLearner, episode: Episode, layer: int = 0) -> dict[str, np.ndarray]:
+def watch(learner: HebbianLearner, episode: Episode, layer: int = 0) -> dict[str, jax.Array]:
     """One lifetime moment by moment, for the first example of each moment.
 
     `trace` [time, inputs, units] and its `norm` [time] after each moment; `imprint` [time, units],
     what the input finds of itself in the trace, x H; `drive` [time, units], x (alpha * H), what
     that does; `activity` [time, units]; `output` [time, outputs]. With negative coefficients an
-    imprint shrinks from presentation to presentation, with positive ones it grows.
+    imprint shrinks from presentation to presentation, with positive ones it grows. Pure: it may be
+    compiled, and mapped over episodes.
 
     Raises `UsageError` where the layer is not plastic.
     """
@@ -120,8 +126,7 @@ def watch(learner: HebbianLearner, episode: Episode, layer: int = 0) -> dict[str
             "output": output[0],
         }
 
-    seen = jax.lax.scan(moment, learner.birth(key=key), moments(learner, episode.stream))[1]
-    return jax.tree.map(np.asarray, seen)
+    return jax.lax.scan(moment, learner.birth(key=key), moments(learner, episode.stream))[1]
 
 
 def _mean(matrix: np.ndarray, *, diagonal: bool) -> np.ndarray:

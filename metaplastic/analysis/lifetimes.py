@@ -22,7 +22,8 @@ from ..tasks.base import Episode
 
 
 class Alignment(NamedTuple):
-    """The change of each moment beside the negative gradient of that moment's own loss."""
+    """The change of each moment beside the negative gradient of that moment's own loss; NaN at
+    moments that a lifetime lacks (`Stream.mask`)."""
 
     cosine: jax.Array
     """<dW_l, -g_l> / (|dW_l| |g_l|) of every layer that is not frozen, [time, layers]; 0 where one
@@ -86,7 +87,7 @@ def update_alignment(
         overall = -_cosine(_joined(change), _joined(gradient))
         expected = -_joined(change) @ _joined(gradient)
         following = after if proposer is None else live(life, moment)[0]
-        return following, Alignment(cosine, overall, before, new, expected)
+        return following, _where(moment.happens, Alignment(cosine, overall, before, new, expected))
 
     life = learner.birth(key=birth_key)
     return jax.lax.scan(step, life, moments(learner, episode.stream))[1]
@@ -179,6 +180,13 @@ def class_groups(episode: Episode, classes: int) -> jax.Array:
         raise UsageError("this episode has no labelled questions: use a few-shot task")
     taught = stream.y.reshape(classes, -1, stream.y.shape[-1])[:, 0].argmax(-1)
     return (query.y.argmax(-1)[:, None] == taught).argmax(-1)
+
+
+def _where(happens: jax.Array | None, found: Alignment) -> Alignment:
+    """NaN where nothing happens: what is not there has no direction."""
+    if happens is None:
+        return found
+    return jax.tree.map(lambda own: jnp.where(happens, own, jnp.nan), found)
 
 
 def _gradient(

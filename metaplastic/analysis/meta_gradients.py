@@ -50,11 +50,17 @@ def exact_gradient(
     Every free phase is brought to its minimum by Newton's method, from where the learner's own
     solver leaves it, and differentiated by the implicit function theorem with a dense solve.
 
-    Raises `UsageError` for a learner that does not settle, one with too many weights, and where
-    Newton's method does not find a stationary point.
+    Raises `UsageError` for a learner that does not settle, one that descends another slope than
+    its loss's, one with too many weights, and where Newton's method does not find a stationary
+    point.
     """
     own = require_bilevel(learner, who="the exact meta-gradient")
-    if not has_exact_gradient(own):
+    if not own.slope_is_gradient:
+        raise UsageError(
+            "the exact meta-gradient is that of a minimum, and where a local rule settles there is "
+            "none: use --rule backprop for a reference"
+        )
+    if not is_small(own):
         raise UsageError(
             f"the exact meta-gradient takes dense Hessians, and this learner has more than "
             f"{_LARGEST} weights that settle: use a smaller network"
@@ -76,9 +82,14 @@ def exact_gradient(
 
 
 def has_exact_gradient(learner: Any) -> bool:
-    """Does the learner settle, and is it small enough for `exact_gradient`?"""
+    """Does the learner settle to minima, and is it small enough for `exact_gradient`?"""
     if not isinstance(learner, AbstractBilevelLearner):
         return False
+    return learner.slope_is_gradient and is_small(learner)
+
+
+def is_small(learner: AbstractBilevelLearner) -> bool:
+    """Has it so few weights that settle that dense Hessians, and three estimates, cost little?"""
     fast = jax.eval_shape(lambda own: own.start(key=jax.random.key(0)), learner)
     return sum(leaf.size for leaf in jax.tree.leaves(fast)) <= _LARGEST
 

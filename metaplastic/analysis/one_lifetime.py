@@ -21,7 +21,8 @@ from ..tasks.base import AbstractTask, Episode, Stream
 
 MOST_NUMBERS = 2_000_000
 """Numbers of fast state that are kept of a lifetime; fewer moments are kept of larger ones."""
-_STATE = "state/"
+STATE = "state/"
+"""Before the paths of fast state among `OneLifetime.arrays`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +60,33 @@ class OneLifetime:
         """All of it as arrays by name, for a file: those of `state` as `state/<path>`."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "state"}
         named = {name: value for name, value in own.items() if value is not None}
-        return named | {_STATE + path: value for path, value in self.state.items()}
+        return named | {STATE + path: value for path, value in self.state.items()}
 
 
-def fast_numbers(learner: AbstractLearner) -> int:
-    """How many numbers change within a lifetime."""
-    life = eqx.filter_eval_shape(lambda own: own.birth(key=jr.key(0)), learner)
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(life) if is_inexact(leaf))
+def fast_numbers(learner: AbstractLearner, task: AbstractTask) -> int:
+    """How many numbers can change within a lifetime of the task: all that a moment does not hand on
+    as it found them (feedback + local plasticity carries its coefficients along unchanged)."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(_moving(learner, task)))
+
+
+def _moving(learner: AbstractLearner, task: AbstractTask) -> Any:
+    """Shapes of the fast state that can change; None for the rest."""
+
+    def begin(learner: AbstractLearner) -> tuple[Any, Any]:
+        episode = task.sample(jr.key(0))
+        first = jax.tree.map(lambda leaf: leaf[0], moments(learner, episode.stream))
+        return learner.birth(key=jr.key(0)), first
+
+    def step(life: Any, moment: Any) -> Any:
+        return learner.step(eqx.combine(life, still), moment.x, moment.y, key=jr.key(0))[0]
+
+    born, moment = eqx.filter_eval_shape(begin, learner)
+    life, still = eqx.partition(born, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
+    program = jax.make_jaxpr(lambda *own: eqx.filter(step(*own), eqx.is_array))(life, moment).jaxpr
+    leaves, structure = jax.tree.flatten(life)
+    found = zip(leaves, program.invars, program.outvars, strict=False)
+    moves = [leaf if is_inexact(leaf) and a is not b else None for leaf, a, b in found]
+    return jax.tree.unflatten(structure, moves)
 
 
 def one_lifetime(
@@ -83,9 +104,12 @@ def one_lifetime(
     sample_key, life_key = jr.split(key)
     episode = compiled_once(lambda own, key: own.sample(key))(task, sample_key)
     count = episode.stream.x.shape[0]
-    room = max(most // max(fast_numbers(learner), 1), 2)
+    moving = _moving(learner, task)
+    numbers = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(moving))
+    room = max(most // max(numbers, 1), 2)
     kept = np.unique(np.linspace(0, count, min(count + 1, room)).round().astype(int))
-    lived = compiled_once(_live)(learner, episode, jnp.asarray(kept), life_key)
+    shown = jax.tree.map(lambda leaf: leaf is not None, moving, is_leaf=lambda leaf: leaf is None)
+    lived = compiled_once(_live)(learner, episode, jnp.asarray(kept), shown, life_key)
     state, outputs, before, after, loss = lived
     pages = {path_name(p): np.asarray(leaf) for p, leaf in jax.tree.leaves_with_path(state)}
     stream, query = episode.stream, episode.query
@@ -112,8 +136,13 @@ def compiled_once(function: Callable[..., Any]) -> Callable[..., Any]:
     return eqx.filter_jit(function, compiler_options=quick)  # pyright: ignore[reportCallIssue]
 
 
-def _live(learner: AbstractLearner, episode: Episode, kept: jax.Array, key: Key) -> tuple[Any, ...]:
-    """`(state at the kept moments, outputs, answers before, answers after, losses)`."""
+def _live(
+    learner: AbstractLearner, episode: Episode, kept: jax.Array, shown: Any, key: Key
+) -> tuple[Any, ...]:
+    """`(state at the kept moments, outputs, answers before, answers after, losses)`.
+
+    `shown`: which parts of the state are kept.
+    """
     birth_key, step_key = jr.split(key)  # as in `learners.lifetime`
     step = stepper(learner, key=step_key)
     birth = learner.birth(key=birth_key)
@@ -123,11 +152,13 @@ def _live(learner: AbstractLearner, episode: Episode, kept: jax.Array, key: Key)
         own, place = moment
         life, output = step(life, own)
         # Every moment is written to the place of the next that is kept; the last one stays.
-        album = jax.tree.map(lambda page, leaf: page.at[place].set(leaf), album, _inexact(life))
+        album = jax.tree.map(
+            lambda page, leaf: page.at[place].set(leaf), album, eqx.filter(life, shown)
+        )
         return (life, album), output
 
     own = moments(learner, episode.stream)
-    blank = jax.tree.map(lambda leaf: jnp.stack([leaf] * kept.shape[0]), _inexact(birth))
+    blank = jax.tree.map(lambda leaf: jnp.stack([leaf] * kept.shape[0]), eqx.filter(birth, shown))
     places = jnp.searchsorted(kept, own.index + 1)
     (life, album), outputs = jax.lax.scan(advance, (birth, blank), (own, places))
     before = after = None
@@ -144,10 +175,6 @@ def _losses(episode: Episode, outputs: jax.Array) -> jax.Array | None:
 
 def _wanted(stream: Stream) -> jax.Array | None:
     return stream.y if stream.target is None else stream.target
-
-
-def _inexact(life: object) -> object:
-    return eqx.filter(life, is_inexact)
 
 
 def _array(value: jax.Array | None) -> np.ndarray | None:

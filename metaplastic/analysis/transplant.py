@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from .._errors import UsageError, nearest
+from ..learners.base import AbstractLearner
 from ..learners.paths import is_inexact, matches, path_name, paths
 
 
@@ -41,6 +42,8 @@ def transplant(source: Any, target: Any, *, fresh: Iterable[str] = ()) -> Transp
     dropped = tuple(name for name in given if name not in wanted)
     for name in (*anew, *dropped):
         if not any(matches(name, pattern) for pattern in fresh):
+            if isinstance(target, AbstractLearner):
+                target.admit(source)  # which may know better what is wrong
             raise _mismatch(name, _shape(given, name), _shape(wanted, name))
 
     def one(path: tuple[Any, ...], leaf: Any) -> Any:

@@ -15,7 +15,8 @@ from metaplastic.train.meta_options import MetaOptions
 ABOUT = (
     "Compare on the lifetimes of a task: NAME is a learner, a rule (of the learner online) or an "
     "estimator, with options if you like: online:rule=flp,estimator=first_order, "
-    "hebbian:learner.gamma=0.9. What NAME leaves open is --learner, --rule and --estimator."
+    "hebbian:learner.gamma=0.9. What NAME leaves open is --learner, --rule and --estimator. "
+    "Without a NAME, all estimators that give a gradient of the learner on this task."
 )
 KINDS = {"learner": "learners", "rule": "rules", "estimator": "estimators", "task": "tasks"}
 _DEFAULTS = {"learner": "online", "rule": "backprop", "estimator": "unrolled"}
@@ -37,6 +38,9 @@ class CompareLearnersCommand(MetaOptions, _options.CommonOptions):
 def main(names: list[str], rest: list[str]) -> int:
     """The command, once `compare` has seen `--task`."""
     chosen, rest = _parts.choose_parts(rest, KINDS)
+    if "task" not in chosen:
+        known = ", ".join(_registry.names("tasks"))
+        raise UsageError(f"no task given: metaplastic compare NAME… --task TASK; there is: {known}")
     chosen = {**_DEFAULTS, **chosen}
     parts = {kind: _part_class(kind, name) for kind, name in chosen.items()}
     type_ = _parts.with_parts(CompareLearnersCommand, parts)
@@ -46,7 +50,7 @@ def main(names: list[str], rest: list[str]) -> int:
     base = {
         kind: Part(name, _parts.fields(getattr(options, kind))) for kind, name in chosen.items()
     }
-    entrants = [_entrant(text, base) for text in names]
+    entrants = [_entrant(text, base) for text in names or _fitting(base, own)]
     if options.ends and any(_kind(text.partition(":")[0]) == "rule" for text in names):
         entrants += _ends(names, base)
     folder = RunFolder.create(options.out, "compare")
@@ -69,7 +73,15 @@ def show(result: dict[str, Any]) -> None:
     """The table of a comparison of learners."""
     from metaplastic.report.learner_tables import learner_table
 
-    learner_table(result["learners"]).print()
+    rows = result["learners"]
+    learner_table(rows).print()
+    missing: dict[str, list[str]] = {}
+    for row in rows:
+        why = (row.get("gradient") or {}).get("no_reference")
+        if why:
+            missing.setdefault(why, []).append(row["label"])
+    for why, labels in missing.items():
+        print(f"no gradient error of {', '.join(labels)}: {why}")
 
 
 def _part_class(kind: str, name: str) -> type:
@@ -128,6 +140,26 @@ def _entrant(text: str, base: dict[str, Part]) -> tuple[str, Design]:
             raise UsageError(f"{text!r}: the learner {parts['learner'].name} takes no rule")
         del parts["rule"]
     return text, Design(**parts)
+
+
+def _fitting(base: dict[str, Part], options: MetaOptions) -> list[str]:
+    """The estimators of a gradient that can work with the learner on the task, by trial."""
+    from metaplastic.meta.base import AbstractSearch
+    from metaplastic.train.meta_trainer import MetaTrainer
+
+    found, why = [], ""
+    for name in _registry.names("estimators"):
+        if issubclass(_registry.load("estimators", name), AbstractSearch):
+            continue
+        try:
+            MetaTrainer(*_entrant(name, base)[1].make(), options).check()
+        except UsageError as error:
+            why = why or str(error)
+        else:
+            found.append(name)
+    if not found:
+        raise UsageError(f"no ESTIMATOR given, and none fits: {why}")
+    return found
 
 
 def _chosen(kind: str, name: str | None, base: dict[str, Part]) -> Part:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from metaplastic._errors import UsageError, nearest, unknown
 from metaplastic.cli import _output
+from metaplastic.cli._numbers import require_numbers
 
 Options = TypeVar("Options")
 
@@ -51,6 +52,7 @@ def parse(argv: list[str], options_type: type[Options], *, command: str, about: 
         if token.startswith("--") and token != "--help" and _key(token, known) not in known:
             raise UsageError(f"unknown option {token!r}: {_nearest_option(token, known)}")
     argv = _config_tokens(argv, known) + argv
+    require_numbers(argv, lambda option: known.get(_key(option, known)))
     options = _tyro(argv, options_type, command, about)
     seeds = getattr(options, "seeds", None)
     if seeds is not None and seeds < 1:
@@ -236,6 +238,14 @@ def _sentence(complaint: str, command: str) -> str:
     )
     if choice:
         return str(unknown(f"value of {choice[2]}", choice[1], re.findall(r"'([^']*)'", choice[3])))
+    union = re.match(
+        r"Error parsing (\S+): no type matching (.*(?:INT|FLOAT).*) could be .*? \['?(.*?)'?\]",
+        text,
+    )
+    if union:
+        kind = "whole numbers" if "INT" in union[2] else "numbers"
+        kind = kind if "..." in union[2] else f"a {kind.removesuffix('s')}"
+        return f"{union[1]} {union[3]}: it must be {kind}"
     own = re.match(r"Error parsing (?!-)[\w.]+: (.+)", text)
     if own:  # what a rule itself says of its fields
         return own[1]

@@ -66,6 +66,7 @@ def choose_parts(argv: list[str], parts: Iterable[str]) -> tuple[dict[str, str],
     if path is not None:
         flat = _options.read_config(path)
         chosen = {p: str(flat[f"{p}.name"]) for p in parts if f"{p}.name" in flat}
+    given: dict[str, str] = {}
     rest: list[str] = []
     tokens = iter(argv)
     for token in tokens:
@@ -77,8 +78,10 @@ def choose_parts(argv: list[str], parts: Iterable[str]) -> tuple[dict[str, str],
         value = value if equals else next(tokens, "")
         if not value or value.startswith("-"):
             raise UsageError(f"{option} needs a name: {option} NAME")
-        chosen[part] = value
-    return chosen, rest
+        if part in given:
+            raise UsageError(f"{option} is given twice, {given[part]} and {value}: leave one out")
+        given[part] = value
+    return chosen | given, rest
 
 
 def fields(part: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ _ABOUT = (
     "Compare rules under one protocol, each at its own best learning rate, with backpropagation "
     "and the frozen-hidden control beside them. RULE is a name or file.py:Name, with options if "
     "you like: pepita:feedback-scale=0.2,mode=hebbian. With --task NAME, compare learners, rules "
-    "within a lifetime, or estimators on that task."
+    "within a lifetime, or estimators on that task; without a RULE all estimators that fit."
 )
 
 
@@ -22,6 +22,8 @@ _ABOUT = (
 class CompareCommand(TrainOptions, _options.CommonOptions):
     """Options of `metaplastic compare`."""
 
+    lr: float | None = None
+    """No option here: the learning rates are `rates`."""
     rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     """Learning rates to choose from, on the validation set; a single one is taken as it is."""
     grid_seeds: int = 1
@@ -36,30 +38,37 @@ def main(argv: list[str]) -> int:
     """`metaplastic compare RULE RULE … [OPTIONS]`."""
     if _options.wants_help(argv):
         _options.parse(["--help"], CompareCommand, command="compare RULE…", about=_ABOUT)
-    _, _ = _options.take_name(argv, "rule", "compare RULE RULE… [OPTIONS]")
     count = next((i for i, token in enumerate(argv) if token.startswith("-")), len(argv))
     names, rest = argv[:count], argv[count:]
-    if any(token.partition("=")[0] == "--task" for token in rest):
+    given = {token.partition("=")[0] for token in rest}
+    if "--task" in given or ("--learner" in given and not names):
         return _compare_learners.main(names, rest)
+    _, _ = _options.take_name(argv, "rule", "compare RULE RULE… [OPTIONS]")
     options = _options.parse(rest, CompareCommand, command="compare", about=_ABOUT)
-    own = _options.part(options, TrainOptions)
+    if options.lr is not None:
+        raise UsageError(
+            f"--lr {options.lr:g}: each rule has its own best of --rates; for a single rate, "
+            f"--rates {options.lr:g}"
+        )
+    own = _options.part(dataclasses.replace(options, lr=TrainOptions.lr), TrainOptions)
     own.check()
     if options.ends:
         known = {name.partition(":")[0] for name in names}
         names += [name for name in ("backprop", "shallow") if name not in known]
     entrants = [_entrant(name) for name in names]
+    from metaplastic.train.compare import Protocol, compare
+
+    protocol = Protocol(
+        options=own,
+        rates=tuple(sorted(options.rates)),
+        seeds=tuple(range(options.seed, options.seed + options.seeds)),
+        grid_seeds=options.grid_seeds,
+        grid_epochs=options.grid_epochs,
+    )
+    protocol.check([label for label, _, _ in entrants])
     folder = RunFolder.create(options.out, "compare")
 
     def work(progress: Progress) -> dict[str, Any]:
-        from metaplastic.train.compare import Protocol, compare
-
-        protocol = Protocol(
-            options=own,
-            rates=tuple(sorted(options.rates)),
-            seeds=tuple(range(options.seed, options.seed + options.seeds)),
-            grid_seeds=options.grid_seeds,
-            grid_epochs=options.grid_epochs,
-        )
         return compare(entrants, protocol, folder=folder, reporter=progress)
 
     return _running.run_into(folder, work, show, quiet=options.quiet, json=options.json)

@@ -34,7 +34,8 @@ def main(argv: list[str]) -> int:
     name, rest = _options.take_name(argv, "learner", _USAGE)
     chosen, rest = _parts.choose_parts(rest, _PARTS)
     builder = _load_learner(name)
-    if "task" not in chosen:
+    helped = bool({"-h", "--help"} & set(rest))
+    if "task" not in chosen and not helped:
         raise UsageError(f"no task given: metaplastic {_USAGE}")
     chosen.setdefault("estimator", "unrolled")
     if "rule" in inspect.signature(builder).parameters:

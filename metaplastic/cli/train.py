@@ -1,11 +1,14 @@
 """Train a network with a rule."""
 
 import dataclasses
+import inspect
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from metaplastic import _registry
 from metaplastic._errors import UsageError
+from metaplastic._rule_card import used_options
 from metaplastic.cli import _options, _parts, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
@@ -18,10 +21,8 @@ _ABOUT = (
     "rate, batch size and network as in its lifetimes unless you say otherwise"
 )
 _USAGE = "train RULE [OPTIONS], or train --rule-file FILE [OPTIONS]"
-_OF_FILES = {
-    *("lr", "optimiser", "batch_size"),
-    *("hidden", "filters", "activation", "bias", "initialiser"),
-}
+_OF_NETWORKS = ("hidden", "filters", "activation", "bias", "initialiser")
+_OF_FILES = {"lr", "optimiser", "schedule", "batch_size", "epochs", *_OF_NETWORKS}
 """Options whose defaults a rule file may set."""
 
 
@@ -83,16 +84,33 @@ def _of_file(path: str, rest: list[str]) -> tuple[str, Any, Any]:
     if rest and not rest[0].startswith("-"):
         raise UsageError(f"{rest[0]} and --rule-file {path}: name a rule, or a rule file")
     file = rule_file.read(rule_file.find(path))
-    hints = typing.get_type_hints(TrainOptions)
+    hints = {name: own for name, own in _hints().items() if name in _OF_FILES}
+    use = used_options(file.card, hints, file.path)
     fields = [
-        (key, hints[key], dataclasses.field(kw_only=True, default=_plain(value)))
-        for key, value in file.card.get("use", {}).items()
-        if key in _OF_FILES
+        (name, hints[name], dataclasses.field(kw_only=True, default=value))
+        for name, value in use.items()
     ]
     options_type = dataclasses.make_dataclass("Options", fields, bases=(RuleFileCommand,))
-    about = f"Train a network with the rule of {file.path}: {file.card['formula']}"
+    life = file.card.get("meta_training", {}).get("lifetime")
+    learned = f", which was learned for lifetimes of {life}" if life else ""
+    about = f"Train a network with the rule of {file.path}{learned}"
     options = _options.parse(rest, options_type, command=f"train --rule-file {path}", about=about)
-    return file.path.stem, rule_file.load(path, own=options.own), options
+    return file.path.stem, rule_file.load(path, own=options.own), _fitting(options, use)
+
+
+def _fitting(options: Any, use: Mapping[str, Any]) -> Any:
+    """The options without what the card says of another model than the one that was chosen."""
+    known = inspect.signature(_registry.load("models", options.model)).parameters
+    foreign = {
+        name: None
+        for name, value in use.items()
+        if name in _OF_NETWORKS and name not in known and getattr(options, name) == value
+    }
+    return dataclasses.replace(options, **foreign)
+
+
+def _hints() -> dict[str, Any]:
+    return typing.get_type_hints(TrainOptions)
 
 
 def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
@@ -100,10 +118,6 @@ def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:
     from metaplastic import train
 
     return train.resume(folder, reporter=progress)
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def show(result: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from . import _npz
 from ._base import Split
 from ._folder import read_folder
 from ._load import load, published, source
+from ._pickles import refusal
 from ._resize import resize
 
 
@@ -80,6 +81,8 @@ def read_examples(
     if path.is_dir() and path.name != text:
         folder = read_folder(path, side)
         return path.name, folder.x, folder.y, 255.0, folder.splits
+    if path.suffix in _npz.PICKLES:
+        raise refusal(path, ("train", "test"))
     if path.suffix == ".npz" and _npz.holds(path, ("train", "test")):
         return _read_stacks(path)
     dataset = load(text, offline=offline)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from .._errors import DataError
 from ._base import Arrays
+from ._pickles import SUFFIXES as PICKLES, refusal
 
 KEYS = Arrays._fields
-PICKLES = (".pkl", ".pickle", ".p")
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -43,11 +43,7 @@ def read_stacks(path: Path, keys: Sequence[str]) -> list[npt.NDArray[Any]]:
 def read_keys(path: Path, keys: Sequence[str]) -> list[npt.NDArray[Any]]:
     """Arrays of an `.npz`, as they are stored; `DataError` if it is not a whole one with them."""
     if path.suffix in PICKLES:
-        raise DataError(
-            f"{path} is a pickle, which can run any code while it is read: where you trust it, "
-            f"load it yourself and write its arrays with np.savez('{path.stem}.npz', "
-            f"{', '.join(f'{key}=...' for key in keys)})"
-        )
+        raise refusal(path, keys)
     if not path.is_file():
         raise DataError(f"there is no file {path}: give the path of an .npz with {', '.join(keys)}")
     if not zipfile.is_zipfile(path):

@@ -16,8 +16,10 @@ from .._errors import DataError
 from . import _npz
 from ._base import Arrays, Source
 from ._folder import list_classes, read_folder
+from ._pickles import MINI_IMAGENET, refusal
 from ._stacks import stacks_to_arrays
 
+FILE = "mini_imagenet.npz"
 SIDE = 84
 TRAIN_IMAGES = 500
 _TRAIN = """
@@ -38,27 +40,17 @@ n01930112 n01981276 n02099601 n02110063 n02110341 n02116738 n02129165 n02219486 
 n03127925 n03146219 n03272010 n03544143 n03775546 n04146614 n04149813 n04418357 n04522168 n07613480
 """
 TRAIN, VALIDATION, TEST = (tuple(text.split()) for text in (_TRAIN, _VALIDATION, _TEST))
-_PICKLES = "mini-imagenet-cache-*.pkl"
-_CONVERT = (
-    "import pickle, numpy as np; d = {k: pickle.load(open(f'mini-imagenet-cache-{k}.pkl', 'rb')) "
-    "for k in ('train', 'val', 'test')}; np.savez('mini_imagenet.npz', **{k: np.stack("
-    "[v['image_data'][i] for i in v['class_dict'].values()]) for k, v in d.items()})"
-)
 
 
 def _read(folder: Path) -> Arrays:
     """What lies in the cache; there it must have been put by hand."""
-    if (folder / "mini_imagenet.npz").is_file():
-        return _read_own(folder / "mini_imagenet.npz")
+    if (folder / FILE).is_file():
+        return _read_own(folder / FILE)
     if folder.is_dir() and list_classes(folder):
         return _read_own(folder)
     own = os.environ.get("METAPLASTIC_DATA")
     for place in (folder, Path(own).expanduser()) if own else (folder,):
-        if pickles := sorted(place.glob(_PICKLES)):
-            raise DataError(
-                f"{pickles[0]} is a pickle, which can run any code while it is read: where you "
-                f'trust it, convert the three in {place} with python -c "{_CONVERT}"'
-            )
+        _refuse_pickles(place)
     raise DataError(
         "mini_imagenet has no address to be downloaded from: set METAPLASTIC_DATA to a folder with "
         "a folder mini_imagenet of one folder a class (n01532829/…), or with a file "
@@ -67,7 +59,11 @@ def _read(folder: Path) -> Arrays:
 
 
 def _read_own(path: Path) -> Arrays:
+    if path.is_dir() and (path / FILE).is_file():
+        path = path / FILE
     if path.is_dir():
+        if not list_classes(path):
+            _refuse_pickles(path)
         return _read_classes(path)
     stacks = _npz.read_stacks(path, ("train", "val", "test"))
     counts = tuple(len(stack) for stack in stacks)
@@ -77,6 +73,12 @@ def _read_own(path: Path) -> Arrays:
             f"test, and the split of Ravi & Larochelle has 64, 16 and 20: write it again"
         )
     return stacks_to_arrays(stacks, min(TRAIN_IMAGES, min(s.shape[1] for s in stacks) - 1))
+
+
+def _refuse_pickles(place: Path) -> None:
+    """Raise `DataError` where the files lie that mini-ImageNet is passed around in."""
+    if pickles := sorted(place.glob(MINI_IMAGENET)):
+        raise refusal(pickles[0], ("train", "val", "test"))
 
 
 def _read_classes(path: Path) -> Arrays:

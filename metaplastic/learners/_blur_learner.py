@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -206,12 +207,16 @@ class Blur(AbstractLearner):
             for what in ("states", "channels"):
                 needed, found = getattr(self.genome[0], what), getattr(own, what)
                 if needed != found:
-                    advice = {"states": f"states={found}", "channels": "the same channels"}
+                    count = found if what == "states" else "single" if found == 1 else "multi"
                     raise UsageError(
                         f"this genome is of {found} {what} and the network of {needed}: build the "
-                        f"network with {advice[what]}"
+                        f"network with --learner.{what} {count}"
                     )
         return Blur(genomes, self.shape, self.wiring, self.criterion)
+
+    def admit(self, source: Any) -> None:
+        if isinstance(source, Blur):
+            self.with_genome(source.genome)
 
 
 def sizes_of(task: AbstractTask, hidden: Sequence[int]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 The library's penalty is `1/2 sum_i lambda_i (phi_i - omega_i)^2`, a sum with the factor 1/2.
 """
 
+import math
 from typing import Any, Literal
 
 import jax
@@ -13,6 +14,7 @@ from .._errors import UsageError
 Strengths = Literal["fixed", "global", "tensor", "synapse"]
 """One number that is not learned; or a learned one for all synapses, for each array of them, for
 each of them."""
+LearnedStrengths = Literal["global", "tensor", "synapse"]
 Convention = Literal["half", "sum", "mean", "half_mean"]
 """How a penalty is written: `1/2 sum`, `sum`, `mean`, `1/2 mean` of lambda (phi - omega)^2."""
 
@@ -25,13 +27,13 @@ def to_half_sum(strength: float, convention: Convention, count: int) -> float:
 
     `count` is the number of synapses. c sum d^2 is lambda = 2 c; c mean d^2 is lambda = 2 c / n.
 
-    Raises `UsageError` for a negative strength, which would push synapses away without bound, and
-    for an unknown convention.
+    Raises `UsageError` for a negative strength, which would push synapses away without bound, for
+    an infinite one, and for an unknown convention.
     """
-    if not strength >= 0:
+    if not 0 <= strength < math.inf:
         raise UsageError(
-            f"--learner.strength {strength}: it must not be negative, a synapse would be pushed "
-            "away from its attractor without bound"
+            f"--learner.strength {strength}: it must not be negative (a synapse would be pushed "
+            "away from its attractor without bound) or infinite"
         )
     factors = {"half": 1.0, "sum": 2.0, "mean": 2.0 / count, "half_mean": 1.0 / count}
     if convention not in factors:

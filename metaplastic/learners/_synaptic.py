@@ -28,6 +28,10 @@ class AbstractSynapticLearner(AbstractBilevelLearner):
     rule: eqx.AbstractVar[AbstractRule]
     state: eqx.AbstractVar[Any]
 
+    @property
+    def slope_is_gradient(self) -> bool:
+        return isinstance(self.rule, Backprop)
+
     @abc.abstractmethod
     def attractor(self, fast: Fast) -> Fast:
         """What each synapse is drawn to, shaped like `fast`."""
@@ -44,14 +48,14 @@ class AbstractSynapticLearner(AbstractBilevelLearner):
         return self.eval_loss(fast, batch) + self.penalty(fast)
 
     def learn_slope(self, fast: Fast, batch: Batch, *, key: Key) -> Fast:
-        if isinstance(self.rule, Backprop):
+        if self.slope_is_gradient:
             return jax.grad(self.learn_loss)(fast, batch)
         slope = self.eval_slope(fast, batch, key=key)
         return jax.tree.map(lambda a, b: a + b, slope, jax.grad(self.penalty)(fast))
 
     def eval_slope(self, fast: Fast, batch: Batch, *, key: Key) -> Fast:
         """By the rule, in the scale of the task's loss."""
-        if isinstance(self.rule, Backprop):
+        if self.slope_is_gradient:
             return jax.grad(self.eval_loss)(fast, batch)
         model = eqx.combine(fast, self.network)
         updates = self.rule.updates(model, self.state, batch.x, batch.y, key=key)[0]

@@ -16,6 +16,7 @@ them. A learner uses it in three places:
 In a recurrent layer `pre` is the layer's earlier activity and `post` the present one.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import equinox as eqx
@@ -32,6 +33,8 @@ TraceName = Literal["exponential", "oja", "clipped"]
 """The names of traces."""
 ModulationName = Literal["none", "simple", "spread", "retroactive", "retroactive_spread"]
 """Who gates the change of a trace; `spread`: the signal reaches each unit with its own weight."""
+_WITHOUT_RATE = ("simple", "spread")
+"""Modulation by a signal that is itself the rate of the trace."""
 Granularity = Literal["synapse", "neuron", "global"]
 """Who has a plasticity coefficient: each connection, each (postsynaptic) unit, or all share one."""
 
@@ -97,6 +100,14 @@ def retroactive(
     """
     after = jnp.clip(trace + signal.mean(0) * eligibility, -bound, bound)
     return after, exponential(eligibility, pre, post, eta)
+
+
+def require_plastic(plastic: bool, given: Mapping[str, bool]) -> None:
+    """Raise `UsageError` for an option of plasticity (is it given?) where there is none."""
+    for option in (own for own in given if given[own] and not plastic):
+        raise UsageError(
+            f"--learner.no-plastic leaves nothing for --learner.{option} to change: leave one out"
+        )
 
 
 class Traces(eqx.Module):
@@ -167,7 +178,8 @@ class Plasticity(eqx.Module):
         read: int | None = None,
         key: Key,
     ):
-        """`alpha` ~ scale N(0, 1). `read`: units that the modulator reads (default: `units`).
+        """`alpha` ~ scale N(0, 1). `read`: units that the modulator reads (default: `units`). A
+        rate that does not act is not learned.
 
         Raises `UsageError` for a rate outside [0, 1], a bound that is not positive, and a trace
         that has no modulated form.
@@ -183,7 +195,8 @@ class Plasticity(eqx.Module):
             )
         alpha_key, modulator_key = jr.split(key)
         self.alpha = draw_coefficients((inputs, units), granularity, scale, key=alpha_key)
-        self.eta = jnp.asarray(eta, self.alpha.dtype) if learn_eta else eta
+        learned = learn_eta and modulation not in _WITHOUT_RATE
+        self.eta = jnp.asarray(eta, self.alpha.dtype) if learned else eta
         self.modulator = None
         if modulation != "none":
             spread = modulation.endswith("spread")

@@ -62,6 +62,11 @@ class AbstractLearner(eqx.Module):
         (the first-order approximation)."""
         return Detached(self)
 
+    def admit(self, source: Any) -> None:
+        """Raise `UsageError` where what the learner `source` has learned can be of no use here, in
+        the learner's own words; by default nothing is known of that."""
+        del source
+
     def inherit(self, life: Life) -> "AbstractLearner":
         """The learner whose lifetimes start where `life` ended; what Reptile moves towards.
 

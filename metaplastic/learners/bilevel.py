@@ -22,6 +22,7 @@ from .._errors import UsageError
 from .._types import Key, Scalar
 from ..tasks.base import Episode, Stream
 from ..tasks.criteria import Criterion
+from ._optimisers import require_positive
 from .base import AbstractLearner
 from .solver import Batch, Solver, draw
 
@@ -43,6 +44,24 @@ class AbstractBilevelLearner(AbstractLearner):
     rate: eqx.AbstractVar[Any]
     """Learning rate of the solver."""
     criterion: eqx.AbstractVar[Criterion]
+
+    def __check_init__(self):
+        require_positive("learner.rate", self.rate)
+        self.require_slopes(self.solver)
+
+    @property
+    def slope_is_gradient(self) -> bool:
+        """Is what a phase descends the gradient of its own loss?
+
+        If not (a local rule, a pseudo-derivative), a phase may settle where its loss is higher, and
+        no derivative of that loss says where phases settle.
+        """
+        return True
+
+    @property
+    def forgotten(self) -> str | None:
+        """Why a settled phase depends on no meta-parameter; None where it depends on one."""
+        return None
 
     @abc.abstractmethod
     def start(self, *, key: Key) -> Fast:
@@ -94,6 +113,15 @@ class AbstractBilevelLearner(AbstractLearner):
         nudge = self.eval_slope(fast, query, key=eval_key)
         return jax.tree.map(lambda a, b: a + beta * b, slope, nudge)
 
+    def require_slopes(self, solver: Solver) -> None:
+        """Raise `UsageError` for a solver that would follow the loss where a rule is to be
+        followed."""
+        if solver.searches and not self.slope_is_gradient:
+            raise UsageError(
+                f"{solver.searches} follows the gradient of the loss, and these weights another "
+                "slope: use another --learner.optimiser without Newton steps, or --rule backprop"
+            )
+
     def settle(
         self,
         fast: Fast,
@@ -123,6 +151,7 @@ class AbstractBilevelLearner(AbstractLearner):
         key: Key,
     ) -> tuple[Fast, Any]:
         solver = self.solver if solver is None else solver
+        self.require_slopes(solver)
         # One vector: the optimiser's arithmetic is then one loop over all synapses.
         flat, unravel = ravel_pytree(fast)
 

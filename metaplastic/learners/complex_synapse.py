@@ -46,6 +46,15 @@ class ComplexSynapse(AbstractSynapticLearner):
     log: bool = eqx.field(static=True)
     """Is the logarithm of lambda stored?"""
 
+    @property
+    def forgotten(self) -> str | None:
+        fixed = isinstance(self.strength, float | int)
+        return (
+            "--learner.strength 0: nothing draws the weights"
+            if fixed and not self.strength
+            else None
+        )
+
     def start(self, *, key: Key) -> Fast:
         del key
         return self.consolidated

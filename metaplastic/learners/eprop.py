@@ -19,6 +19,7 @@ from ..losses import LOSSES, LossName
 from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
+from ._optimisers import require_positive
 from ._spiking import Neurons, Record, Surrogate, Synapses, Teaching, Trains
 from .bilevel import AbstractBilevelLearner, BilevelLife
 from .solver import Batch, Solver
@@ -69,6 +70,14 @@ class SpikingLearner(AbstractBilevelLearner):
     factors: tuple[float, float, float] = eqx.field(static=True)
     duration: int | None = eqx.field(static=True)
     """Moments for which an input without time is shown; None: inputs are [time, channels]."""
+
+    @property
+    def slope_is_gradient(self) -> bool:
+        return False
+
+    @property
+    def forgotten(self) -> str | None:
+        return None if self.strength else "--learner.strength 0: nothing draws the weights"
 
     def perceive(self, x: jax.Array) -> Trains:
         """Inputs as currents in time: as they are, or one constant current an entry."""
@@ -200,8 +209,6 @@ def eprop(
             f"--learner.factors {' '.join(map(str, factors))}: give three positive ones, of input, "
             "recurrent and output weights"
         )
-    if optimiser == "bfgs":
-        raise UsageError("--learner.optimiser bfgs: it searches a smooth loss, use adam or sgd")
     in_time = len(task.input_shape) == 2
     moments = task.input_shape[0] if in_time else duration
     if moments < 2:
@@ -235,11 +242,10 @@ def eprop(
 
 def _positive(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        if not value > 0:
-            raise UsageError(f"--learner.{name} {value}: it must be positive")
+        require_positive(f"learner.{name}", value)
 
 
 def _not_negative(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        if not value >= 0:
-            raise UsageError(f"--learner.{name} {value}: it must not be negative")
+        if not 0 <= value < math.inf:
+            raise UsageError(f"--learner.{name} {value}: it must not be negative or infinite")

@@ -13,7 +13,14 @@ from .._errors import UsageError
 from .._types import Key
 from ..tasks.base import AbstractTask
 from ._entry import beside, told_width, width
-from ._traces import Granularity, ModulationName, Plasticity, TraceName, Traces
+from ._traces import (
+    Granularity,
+    ModulationName,
+    Plasticity,
+    TraceName,
+    Traces,
+    require_plastic,
+)
 from .base import AbstractLearner
 
 ReadoutName = Literal["dense", "identity"]
@@ -160,6 +167,14 @@ def hebbian(
     widths = [width(task) + told, *(hidden or (task.outputs,))]
     readout = readout or _usual_readout(widths, task)
     _check(widths, task, readout, scale)
+    own = {"positive": positive, "trace": trace != "exponential", "learn-eta": learn_eta}
+    own |= {"modulation": modulation != "none", "granularity": granularity != "synapse"}
+    require_plastic(plastic, own)
+    if learn_eta and modulation in ("simple", "spread"):
+        raise UsageError(
+            f"--learner.learn-eta has no part in --learner.modulation {modulation}, whose signal "
+            "is the rate itself: leave it out, or take --learner.modulation retroactive"
+        )
     *layer_keys, weight_key, bias_key = jr.split(key, len(widths) + 1)
 
     def layer(inputs: int, units: int, key: Key) -> PlasticLayer:
@@ -198,7 +213,7 @@ def _usual_readout(widths: Sequence[int], task: AbstractTask) -> ReadoutName:
 def _check(widths: Sequence[int], task: AbstractTask, readout: ReadoutName, scale: float) -> None:
     if min(widths) < 1:
         raise UsageError(f"--learner.hidden {min(widths)}: every layer needs at least one unit")
-    if scale < 0:
+    if not scale >= 0:
         raise UsageError(f"--learner.scale {scale}: a standard deviation is not negative")
     if readout == "identity" and widths[-1] != task.outputs:
         raise UsageError(

@@ -18,7 +18,7 @@ from ..models.pepita_conv import image_shape
 from ..models.pool import Flatten
 from ..tasks.base import AbstractTask
 from ._entry import told_width
-from ._traces import Granularity, Plasticity, TraceName, Traces
+from ._traces import Granularity, Plasticity, TraceName, Traces, require_plastic
 from .base import AbstractLearner
 
 LOUD = 1000.0
@@ -108,8 +108,10 @@ def hebbian_readout(
             "hebbian_readout learns from the y that it is told, and this task tells none: use "
             "hebbian or hebbian_recurrent, or the task few_shot"
         )
-    if scale < 0:
+    if not scale >= 0:
         raise UsageError(f"--learner.scale {scale}: a standard deviation is not negative")
+    own = {"trace": trace != "oja", "granularity": granularity != "synapse"}
+    require_plastic(plastic, own)
     front_key, weight_key, trace_key, alpha_key = jr.split(key, 4)
     front = _front(task.input_shape, filters, activation, padding, key=front_key)
     features = eqx.filter_eval_shape(front, jnp.zeros((1, *task.input_shape))).shape[1]

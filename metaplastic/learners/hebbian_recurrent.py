@@ -13,7 +13,14 @@ from .._types import Key
 from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
 from ._entry import beside, told_width, width
-from ._traces import Granularity, ModulationName, Plasticity, TraceName, Traces
+from ._traces import (
+    Granularity,
+    ModulationName,
+    Plasticity,
+    TraceName,
+    Traces,
+    require_plastic,
+)
 from .base import AbstractLearner
 from .hebbian import Readout
 
@@ -158,13 +165,16 @@ def hebbian_recurrent(
         zero_diagonal: Plasticity coefficients of units onto themselves start at zero.
         trace: The Hebbian trace: a running average (exponential), Oja's, or clipped.
         eta: Rate of the trace; where it is learned, its start.
-        learn_eta: The rate is a meta-parameter.
+        learn_eta: The rate is a meta-parameter; with simple modulation, which uses none, it is not.
         modulation: A signal of the network's own gates the change of the trace.
         bound: Largest trace of clipped and modulated traces.
         scale: Standard deviation of the initial weights and coefficients.
         key: Draws the initial weights and coefficients.
     """
     _check(hidden, input_scale, scale, entry)
+    own = {"zero-diagonal": zero_diagonal, "trace": trace != "exponential"}
+    own |= {"modulation": modulation != "none", "granularity": granularity != "synapse"}
+    require_plastic(plastic, own)
     told = told_width(task)
     inputs = width(task) + told
     units = hidden if entry == "dense" else inputs + hidden + int(bias)
@@ -250,5 +260,5 @@ def _check(hidden: int, input_scale: float, scale: float, entry: EntryName) -> N
         raise UsageError(f"--learner.hidden {hidden}: a number of units is not negative")
     if not input_scale > 0:
         raise UsageError(f"--learner.input-scale {input_scale}: it must be positive")
-    if scale < 0:
+    if not scale >= 0:
         raise UsageError(f"--learner.scale {scale}: a standard deviation is not negative")

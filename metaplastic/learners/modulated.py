@@ -1,5 +1,6 @@
 """A slow network whose units are modulated: gains, biases and the head alone settle."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,11 @@ class Modulated(AbstractBilevelLearner):
     anchor: float = eqx.field(static=True)
     solver: Solver
     criterion: Criterion = eqx.field(static=True)
+
+    @property
+    def forgotten(self) -> str | None:
+        slow = self.initial.gains or self.anchor
+        return None if slow else "--learner.hidden without a layer: there is no slow body"
 
     def start(self, *, key: Key) -> Modulation:
         del key
@@ -113,8 +119,8 @@ def modulated(
         newton: Newton steps with the dense Hessian at the end of every phase.
         key: Draws the initial weights.
     """
-    if not anchor >= 0:
-        raise UsageError(f"--learner.anchor {anchor}: it must not be negative")
+    if not 0 <= anchor < math.inf:
+        raise UsageError(f"--learner.anchor {anchor}: it must not be negative or infinite")
     options = {
         "hidden": hidden,
         "filters": filters,

@@ -93,9 +93,11 @@ class OnlineLearner(AbstractLearner):
                 raise UsageError(f"--learner.{name} {value}: it must not be negative")
         if frozen + frozen_head >= total:
             raise UsageError(
-                f"{frozen} frozen layers and {frozen_head} of the head leave none of the {total} "
-                "layers to learn: freeze fewer"
+                f"--learner.frozen {frozen} and --learner.frozen-head {frozen_head} leave none of "
+                f"the {total} layers to learn: freeze fewer"
             )
+        if isinstance(rate, float | int) and not rate >= 0:  # a learned or varied one is an array
+            raise UsageError(f"--learner.rate {rate}: a learning rate is not negative")
         self.model, self.rule = model, rule
         self.optimiser = _PLAIN if optimiser is None else optimiser
         self.frozen, self.frozen_head, self.first_order = frozen, frozen_head, False

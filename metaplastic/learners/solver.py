@@ -1,6 +1,5 @@
 """How a lifetime settles: the minimiser of a loss, as steps of an optimiser or until stationary."""
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,22 +8,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import optax
 
-from .._errors import UsageError, unknown
+from .._errors import UsageError
 from .._types import Key
+from ._optimisers import LINEAR, require_optimiser, require_positive, transformation
 
 Slope = Callable[[jax.Array, Key], jax.Array]
 """`(phi [n], key of the step) -> slope [n]`, perhaps of a mini-batch that the key draws."""
 Objective = Callable[[jax.Array], jax.Array]
 """`phi [n] -> loss` on all examples."""
-
-OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "rmsprop", "bfgs")
-"""The usual ones; any other constructor of optax that takes a learning rate has its name too."""
-
-_NO_ROOT_OF_ZERO = 1e-16
-"""Added below the root of Adam's and RMSprop's second moment: without it the derivative of a step
-whose slope is exactly zero is NaN. Small enough to change no step that matters."""
 
 
 class Solver(eqx.Module):
@@ -49,8 +41,8 @@ class Solver(eqx.Module):
             raise UsageError(f"--learner.steps {self.steps}: at least {least} is needed")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"--learner.batch {self.batch}: at least 1 is needed")
-        if self.until is not None and not self.until > 0:
-            raise UsageError(f"--learner.until {self.until}: it must be positive, 1e-6 say")
+        if self.until is not None:
+            require_positive("learner.until", self.until)
         if self.newton < 0:
             raise UsageError(f"--learner.newton {self.newton}: it must not be negative")
         if self.batch is not None and (self.until or self.newton or self.optimiser == "bfgs"):
@@ -59,7 +51,14 @@ class Solver(eqx.Module):
                 "stationary: leave it out with --learner.until, --learner.newton and bfgs"
             )
         if self.optimiser != "bfgs":
-            transformation(self.optimiser, 1.0)
+            require_optimiser(self.optimiser)
+
+    @property
+    def searches(self) -> str | None:
+        """The option by which phases follow the loss itself, whatever slope they are given."""
+        if self.newton:
+            return f"--learner.newton {self.newton}"
+        return "--learner.optimiser bfgs" if self.optimiser == "bfgs" else None
 
     @property
     def fixed(self) -> bool:
@@ -76,12 +75,14 @@ class Solver(eqx.Module):
         self, phi: jax.Array, state: Any, slope: jax.Array, rate: Any
     ) -> tuple[jax.Array, Any]:
         """One step of the optimiser."""
+        # A synapse that no example reaches stays where it is. Adam's step has a slope of rate /
+        # epsilon there, by which reverse differentiation would grow at every step, and overflow.
+        still = jnp.zeros_like(slope, bool) if self.optimiser in LINEAR else slope == 0
+        slope = jnp.where(still, jax.lax.stop_gradient(slope), slope)
         with jax.numpy_dtype_promotion("standard"):
             updates, state = transformation(self.optimiser, rate).update(slope, state, phi)
         steps = jnp.asarray(updates)
-        # A synapse that no example reaches stays where it is. Adam's step has a slope of rate /
-        # epsilon there, by which reverse differentiation would grow at every step, and overflow.
-        steps = jnp.where(slope == 0, jax.lax.stop_gradient(steps), steps)
+        steps = jnp.where(still, jax.lax.stop_gradient(steps), steps)
         return phi + steps.astype(phi.dtype), state
 
     def minimise(
@@ -101,7 +102,7 @@ class Solver(eqx.Module):
             phi, state = self._while(slope, phi, rate, self.until, key)
             phi = _end_alone(phi)
         if self.newton:
-            phi = jax.lax.fori_loop(0, self.newton, partial(_newton_step, objective), phi)
+            phi = jax.lax.fori_loop(0, self.newton, partial(newton_step, objective), phi)
         return phi, state
 
     def _scan(self, slope: Slope, phi: jax.Array, rate: Any, key: Key) -> tuple[jax.Array, Any]:
@@ -129,7 +130,9 @@ class Solver(eqx.Module):
 
         zero = jnp.zeros((), jnp.int32)
         start = phi, self.init(phi, rate), slope(phi, jr.fold_in(key, 0)), zero
-        return jax.lax.while_loop(unsettled, step, start)[:2]
+        phi, state, own, _ = jax.lax.while_loop(unsettled, step, start)
+        # No slope is no end: a phase that went out of bounds must not pass for one that settled.
+        return jnp.where(jnp.isfinite(own).all(), phi, jnp.nan), state
 
 
 @jax.custom_jvp
@@ -150,21 +153,6 @@ def _refuse(primals: Any, tangents: Any) -> Any:
     )
 
 
-def transformation(name: str, rate: Any) -> optax.GradientTransformation:
-    """The optimiser of a name with a learning rate, which may be traced.
-
-    Raises `UsageError` for a name that neither this library nor optax knows.
-    """
-    if name in ("momentum", "nesterov"):
-        return optax.sgd(rate, momentum=0.9, nesterov=name == "nesterov")
-    make = getattr(optax, name, None)
-    parameters = inspect.signature(make).parameters if inspect.isfunction(make) else {}
-    if make is None or next(iter(parameters), None) != "learning_rate":
-        raise unknown("optimiser", name, OPTIMISERS)
-    root = {"eps_root": _NO_ROOT_OF_ZERO} if "eps_root" in parameters else {}
-    return make(rate, **root)
-
-
 class Batch(NamedTuple):
     """Examples of a phase."""
 
@@ -183,7 +171,7 @@ def draw(batch: Batch, number: int | None, *, key: Key) -> Batch:
     return Batch(batch.x[index], batch.y[index])
 
 
-def _newton_step(objective: Objective, _: Any, phi: jax.Array) -> jax.Array:
+def newton_step(objective: Objective, _: Any, phi: jax.Array) -> jax.Array:
     slope, product = jax.linearize(jax.grad(objective), phi)
     hessian = jax.vmap(product)(jnp.eye(phi.size, dtype=phi.dtype))
     return phi - jnp.linalg.solve(hessian, slope)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._errors import UsageError
 from .._types import Key
 from ..models import AbstractNetwork, ActivationName, InitialiserName, weights
 from ..models.normalisation import NormMode
@@ -14,7 +15,7 @@ from ..rules.base import AbstractRule
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
 from ._network import lifetime_network
-from ._strengths import Convention, Strengths, make_strengths, to_half_sum
+from ._strengths import Convention, LearnedStrengths, make_strengths, to_half_sum
 from ._synaptic import AbstractSynapticLearner, settled_parts, without_weights
 from .bilevel import Fast
 from .solver import Solver
@@ -73,7 +74,7 @@ def weight_decay(
     norm: NormMode | None = None,
     initialiser: InitialiserName | None = None,
     strength: float = 1e-4,
-    strengths: Strengths = "synapse",
+    strengths: LearnedStrengths = "synapse",
     log: bool = True,
     convention: Convention = "half",
     optimiser: str = "adam",
@@ -97,8 +98,7 @@ def weight_decay(
         norm: Normalisation; the network's own where it is not given.
         initialiser: Distribution of the initial weights.
         strength: lambda at the start, in the given convention.
-        strengths: Who has a strength: a learned one for all, a tensor, a synapse; fixed: one
-            number that nothing learns.
+        strengths: Who has a learned strength: all together, a tensor, a synapse.
         log: Learn the logarithm of a strength, which keeps it positive.
         convention: How the strength is meant: 1/2 sum, sum, mean or 1/2 mean of lambda phi^2.
         optimiser: Of a phase: sgd, momentum, nesterov, adam, rmsprop, bfgs, or a name of optax.
@@ -109,6 +109,11 @@ def weight_decay(
         newton: Newton steps with the dense Hessian at the end of every phase.
         key: Draws the start of the weights and what the rule carries.
     """
+    if strengths == "fixed":
+        raise UsageError(
+            "--learner.strengths fixed: strengths are all that weight_decay learns, say global, "
+            "tensor or synapse"
+        )
     model_key, rule_key = jax.random.split(key)
     options = {
         "hidden": None if hidden is None else tuple(hidden),
@@ -122,7 +127,6 @@ def weight_decay(
     made = build(model_key)
     own = weights(made)
     count = sum(leaf.size for leaf in jax.tree.leaves(own))
-    log = log and strengths != "fixed"
     return WeightDecay(
         strength=make_strengths(to_half_sum(strength, convention, count), strengths, own, log=log),
         origin=model_key,

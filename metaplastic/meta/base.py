@@ -30,6 +30,17 @@ class MetaAux(eqx.Module):
     """How far the estimate can be trusted, by the estimator's own measures, [episodes] each."""
 
 
+class Blame(NamedTuple):
+    """What in a lifetime first is not finite."""
+
+    what: str
+    """"phi of the phase at beta -0.1", say."""
+    step: int | None = None
+    unit: str = "step"
+    """What the step is one of."""
+    remedy: str = "a smaller --learner.rate or --estimator.rate"
+
+
 class AbstractMetaGradient(eqx.Module):
     """How to improve, over many lifetimes, what a lifetime starts from.
 
@@ -50,16 +61,23 @@ class AbstractMetaGradient(eqx.Module):
         default. The same key gives the same lifetimes under every estimator.
         """
 
-    def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> str | None:
+    def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> Blame | None:
         """Where an estimate of one lifetime first is not finite, where the estimator computes more
-        than the lifetime itself: "the slope at step 3 of the phase at beta -0.1", say."""
+        than the lifetime itself."""
         del learner, episode, key
         return None
 
-    def advice(self, quality: dict[str, float]) -> str | None:
-        """A sentence where the means of `MetaAux.quality` say that the estimate is not to be
-        trusted."""
+    def advice(self, quality: dict[str, float]) -> dict[str, str]:
+        """A sentence for each measure by which the estimate is not to be trusted, judged by the
+        means of `MetaAux.quality`."""
         del quality
+        return {}
+
+    def worst(
+        self, measure: str, learner: AbstractLearner, episodes: Episode, *, key: Key
+    ) -> str | None:
+        """The lifetime, and what in it, where a measure that `advice` speaks of is worst."""
+        del measure, learner, episodes, key
         return None
 
 

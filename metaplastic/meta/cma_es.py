@@ -96,14 +96,12 @@ class CMAES(AbstractSearch):
         aux = MetaAux(own.loss, own.metric, {"non_finite": lost})
         return Moved(restore(state.mean.astype(mean.dtype)), state, aux, finite.any())
 
-    def advice(self, quality: dict[str, float]) -> str | None:
+    def advice(self, quality: dict[str, float]) -> dict[str, str]:
         lost = quality.get("non_finite", 0.0)
-        if lost > 0.5:
-            return (
-                f"{lost:.0%} of the population end in losses that are not finite: try a smaller "
-                "--estimator.sigma"
-            )
-        return None
+        if not lost > 0.5:
+            return {}
+        told = f"{lost:.0%} of the population end in losses that are not finite"
+        return {"non_finite": f"{told}: try a smaller --estimator.sigma"}
 
     def _strategy(self, mean: jax.Array) -> tuple[Any, Any]:
         if mean.size > MOST:

@@ -1,31 +1,31 @@
 """The contrastive rule: two lifetimes that settle, one of them nudged, and their difference."""
 
+import math
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.flatten_util import ravel_pytree
+import numpy as np
 
 from .._errors import UsageError
 from .._types import Key
+from ..learners._optimisers import require_positive
+from ..learners._phase_walk import Walk, walk
 from ..learners.base import AbstractLearner
 from ..learners.bilevel import (
     AbstractBilevelLearner,
     Fast,
     require_bilevel,
-    support_and_query,
 )
 from ..learners.solver import Batch, Solver
 from ..tasks.base import Episode
-from ._settled import AbstractSettledGradient, norm, settled
-from .base import Gradient
+from ._phase_quality import climb_tolerance, opposition, phase_advice, phase_quality
+from ._settled import AbstractSettledGradient, FreePhase, free_phase, run_once
+from .base import Blame, Gradient
 
 Contrast = Literal["symmetric", "one_sided", "three_point", "control"]
-
-UNTRUSTWORTHY = 0.1
-"""Slope of the free phase, over that of the nudge, from which a one-sided estimate is useless."""
 
 
 class _Phases(NamedTuple):
@@ -82,11 +82,15 @@ class Contrastive(AbstractSettledGradient):
     """Measure how well every phase settled (a few slopes on all examples)."""
 
     def __check_init__(self):
-        if self.beta == 0 or self.beta != self.beta:
+        if self.beta == 0:
             raise UsageError(
                 f"--estimator.beta {self.beta}: without nudging there is nothing to contrast, "
                 "0.1 is usual"
             )
+        if not math.isfinite(self.beta):
+            raise UsageError(f"--estimator.beta {self.beta}: it must be finite, 0.1 is usual")
+        if self.rate is not None:
+            require_positive("estimator.rate", self.rate)
         if self.contrast not in _CONTRASTS:
             known = " or ".join(_CONTRASTS)
             raise UsageError(f"--estimator.contrast {self.contrast}: say {known}")
@@ -144,36 +148,55 @@ class Contrastive(AbstractSettledGradient):
 
         return nudges, jax.vmap(phase, (0, axis))(nudges, keys)
 
-    def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> str | None:
-        """The first nudged phase and step whose phi is not finite."""
-        own = require_bilevel(learner, who="contrastive")
-        support, query = support_and_query(own, episode, who="contrastive")
-        free, phase_key = settled(own, support, key=key)
-        solver = self.solver(own)
-        rate = own.rate if self.rate is None else self.rate
-        flat, unravel = ravel_pytree(free)
-        for nudge in _CONTRASTS[self.contrast].nudges:
-            beta = nudge * self.beta
-
-            def step(carry: Any, index: jax.Array, beta: float = beta) -> tuple[Any, jax.Array]:
-                phi, state = carry
-                step_key = jr.fold_in(phase_key, index)
-                slope = own.flat_slope(unravel(phi), support, query, beta, solver, step_key)
-                phi, state = solver.advance(phi, state, slope, rate)
-                return (phi, state), jnp.isfinite(phi).all()
-
-            if not solver.fixed or not solver.steps:
-                continue
-            steps = jnp.arange(solver.steps)
-            fine = jax.lax.scan(step, (flat, solver.init(flat, rate)), steps)[1]
-            if not bool(fine.all()):
-                return f"phi of the phase at beta {beta:g}, step {int(jnp.argmin(fine))}"
+    def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> Blame | None:
+        """The first nudged phase and step whose phi or slope is not finite."""
+        own = require_bilevel(learner, who=self.name)
+        lived = run_once(free_phase)(own, episode, who=self.name, key=key)
+        for beta in self._betas():
+            found = self._walk(own, lived, beta).breaks()
+            if found is not None:
+                return Blame(f"phi of the phase at beta {beta:g}", *found)
         return None
+
+    def within(
+        self, measure: str, learner: AbstractBilevelLearner, episode: Episode, *, key: Key
+    ) -> str | None:
+        """The phase that climbs highest, and the step from which on it is above its start; the
+        phase with the largest slope."""
+        if measure not in ("climbs", "nudged_stationarity"):
+            return AbstractSettledGradient.within(self, measure, learner, episode, key=key)
+
+        def again(learner: AbstractBilevelLearner, episode: Episode) -> tuple[FreePhase, Any]:
+            lived = free_phase(learner, episode, who=self.name, key=key)
+            support, query, free, phase_key = lived
+            nudges, phases = self.nudged(learner, free, support, query, key=phase_key)
+            own = phase_quality(learner, free, phases, nudges, support, query, key=phase_key)
+            return lived, own
+
+        lived, found = run_once(again)(learner, episode)
+        each = found["climb" if measure == "climbs" else measure]
+        beta = self._betas()[int(jnp.argmax(each))]
+        phase = f"the phase at beta {beta:g}"
+        if measure != "climbs":
+            return phase
+        loss = self._walk(learner, lived, beta).loss
+        below = np.flatnonzero(loss <= loss[0] + climb_tolerance(loss[0]))
+        return f"{phase} above its start after step {below[-1]}"
+
+    def _betas(self) -> list[float]:
+        return [nudge * self.beta for nudge in _CONTRASTS[self.contrast].nudges]
+
+    def _walk(self, learner: AbstractBilevelLearner, lived: FreePhase, beta: float) -> Walk:
+        how: dict[str, Any] = {"solver": self.solver(learner), "rate": self.rate}
+        support, query, free, key = lived
+        return walk(learner, free, support, query, beta, **how, key=key)
 
     def solver(self, learner: AbstractBilevelLearner) -> Solver:
         """That of the nudged phases."""
         own = learner.solver
         steps = (own.steps + 1) // 2 if self.steps is None else self.steps
+        if not steps and not own.newton:
+            raise UsageError(f"--estimator.steps {steps}: at least 1 is needed")
         name = self.optimiser or own.optimiser
         return Solver(name, steps, own.batch, own.until, own.newton, peel=True)
 
@@ -188,73 +211,28 @@ class Contrastive(AbstractSettledGradient):
         key: Key,
     ) -> dict[str, jax.Array]:
         """How well the phases settled: see `advice`."""
-
-        def slope(fast: Fast, b: Any) -> jax.Array:
-            return norm(learner.augmented_slope(fast, support, query, b, key=key))
-
-        def loss(fast: Fast, b: Any) -> jax.Array:
-            return learner.augmented_loss(fast, support, query, b)
-
-        nudge = abs(self.beta) * norm(learner.eval_slope(free, query, key=key))
-        left = slope(free, jnp.zeros_like(nudges[0]))
-        after = jax.vmap(slope)(nudged, nudges)
-        descent = jax.vmap(lambda own, b: loss(own, b) - loss(free, b))(nudged, nudges)
-        tolerance = 1e-6 * jnp.abs(loss(free, nudges[0]))
+        found = phase_quality(learner, free, nudged, nudges, support, query, key=key)
         quality = {
-            "free_stationarity": left / nudge,
-            "nudged_stationarity": after.max() / nudge,
-            "climbs": (descent > tolerance).any().astype(left.dtype),
+            "free_stationarity": found["free_stationarity"],
+            "nudged_stationarity": found["nudged_stationarity"].max(),
         }
+        if "climb" in found:
+            climb = found["climb"]
+            finite = jnp.isfinite(climb).all()
+            quality["climbs"] = jnp.where(finite, (climb > 0).any().astype(climb.dtype), jnp.nan)
         if self.contrast == "symmetric":
-            quality["opposition"] = _opposition(free, nudged)
+            quality["opposition"] = opposition(free, nudged)
         return quality
 
-    def advice(self, quality: dict[str, float]) -> str | None:
-        """A sentence where the phases are such that the estimate must not be trusted.
+    def advice(self, quality: dict[str, float]) -> dict[str, str]:
+        """What the phases say against the estimate, by measure.
 
         `free_stationarity` = |dL_learn/dphi| / |beta dL_eval/dphi| at the free phase's end,
         `nudged_stationarity` the largest |dL/dphi| / |beta dL_eval/dphi| of a nudged phase,
         `climbs` the part of lifetimes with a phase that ended higher on its own loss than it
         began, `opposition` the cosine of the two displacements of `symmetric`, near -1 where both
-        answer to the nudge and near +1 where both go on settling.
+        answer to the nudge and near +1 where both go on settling. A learner whose slope is not the
+        gradient of its loss has no `climbs`.
         """
-        if not quality:
-            return None
-        if quality["climbs"] > 0.1:
-            return (
-                f"in {quality['climbs']:.0%} of the lifetimes a nudged phase ends higher on its "
-                "own loss than it began: try a smaller --estimator.beta or --estimator.rate, or "
-                "--estimator.contrast three_point"
-            )
-        left = quality["free_stationarity"]
-        if left > UNTRUSTWORTHY and self.contrast in ("one_sided", "three_point"):
-            return (
-                f"the free phase is far from stationary (its slope is {left:.2g} of the nudge's, "
-                f"over {UNTRUSTWORTHY}), so that the estimate is not to be trusted: use "
-                "--estimator.contrast symmetric, more --learner.steps, or a larger "
-                "--learner.strength"
-            )
-        if quality["nudged_stationarity"] > 1.0:
-            return (
-                "the nudged phases end with a slope "
-                f"{quality['nudged_stationarity']:.2g} times that of the nudge, so that what they "
-                "differ by is mostly how they got there: use a smaller --estimator.rate, more "
-                "--estimator.steps, or a larger --estimator.beta"
-            )
-        together = quality.get("opposition", -1.0)
-        if together > 0.5:
-            return (
-                f"both nudged phases go on settling the same way (cosine {together:.2f}) and "
-                "little of their difference is the nudge's: use more --learner.steps, or a larger "
-                "--estimator.beta"
-            )
-        return None
-
-
-def _opposition(free: Fast, nudged: Fast) -> jax.Array:
-    """Cosine of the displacements of the two phases from the free one."""
-    moved = jax.tree.map(lambda after, before: after - before, nudged, free)
-    plus, minus = (jax.tree.map(lambda leaf, i=i: leaf[i], moved) for i in range(2))
-    products = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.sum(a * b), plus, minus))
-    product = jnp.stack(products).sum()
-    return product / jnp.maximum(norm(plus) * norm(minus), jnp.finfo(product.dtype).tiny)
+        uses_free = bool(_CONTRASTS[self.contrast].free)
+        return phase_advice(quality, beta=self.beta, uses_free=uses_free)

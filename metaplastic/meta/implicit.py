@@ -1,5 +1,6 @@
 """Implicit differentiation: what a minimum does when its landscape changes."""
 
+import math
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -9,15 +10,34 @@ from jax.flatten_util import ravel_pytree
 
 from .._errors import UsageError
 from .._types import Key
-from ..learners.bilevel import AbstractBilevelLearner, Fast
+from ..learners._optimisers import require_positive
+from ..learners.base import AbstractLearner
+from ..learners.bilevel import (
+    AbstractBilevelLearner,
+    Fast,
+    require_bilevel,
+)
 from ..learners.solver import Batch
-from ._settled import AbstractSettledGradient
-from .base import Gradient
+from ..tasks.base import Episode
+from ._phase_quality import NO_MINIMUM
+from ._settled import AbstractSettledGradient, free_phase, over, run_once
+from .base import Blame, Gradient, learned
 
 Method = Literal["cg", "neumann", "t1t2", "exact"]
 
 _DENSE_UP_TO = 5000
 """Weights up to which the Hessian is written out: 200 MB in float64."""
+
+_UNSOLVED = 0.2
+"""Residual of the linear system, over its right-hand side, from which a solution is none."""
+
+_DAMPED = "--estimator.damping, or a larger --learner.strength"
+_UNSOLVED_FOR = {
+    "cg": "more --estimator.steps, or --estimator.damping",
+    "neumann": "more --estimator.steps, or a larger --estimator.scale",
+    "exact": _DAMPED,
+}
+_OUT_OF_BOUNDS = {"neumann": "a smaller --estimator.scale", "t1t2": "a smaller --estimator.scale"}
 
 
 class Implicit(AbstractSettledGradient):
@@ -52,10 +72,11 @@ class Implicit(AbstractSettledGradient):
             raise UsageError(f"--estimator.method {self.method}: say cg, neumann, t1t2 or exact")
         if self.steps < 1:
             raise UsageError(f"--estimator.steps {self.steps}: at least 1 is needed")
-        if not self.scale > 0:
-            raise UsageError(f"--estimator.scale {self.scale}: it must be positive")
-        if not self.damping >= 0:
-            raise UsageError(f"--estimator.damping {self.damping}: it must not be negative")
+        require_positive("estimator.scale", self.scale)
+        if not 0 <= self.damping < math.inf:
+            raise UsageError(
+                f"--estimator.damping {self.damping}: it must not be negative or infinite"
+            )
 
     def estimate(
         self,
@@ -85,8 +106,8 @@ class Implicit(AbstractSettledGradient):
         gradient = jax.grad(linear_in_theta)(arrays)
         size = jnp.linalg.norm(g)
         quality = {
-            "free_stationarity": jnp.linalg.norm(slope) / size,
-            "linear_residual": jnp.linalg.norm(product(v) + self.damping * v - g) / size,
+            "free_stationarity": over(jnp.linalg.norm(slope), size),
+            "linear_residual": over(jnp.linalg.norm(product(v) + self.damping * v - g), size),
         }
         return gradient, quality
 
@@ -113,12 +134,43 @@ class Implicit(AbstractSettledGradient):
         hessian = jax.vmap(product)(jnp.eye(g.size, dtype=g.dtype))
         return jnp.linalg.solve(hessian, g)
 
-    def advice(self, quality: dict[str, float]) -> str | None:
-        """A sentence where the free phase is far from a minimum, or the solution from solving."""
-        if quality and quality["free_stationarity"] > 1.0:
-            return (
-                "the free phase is far from stationary (its slope is "
-                f"{quality['free_stationarity']:.2g} of that of the evaluation loss): use more "
-                "--learner.steps or a larger --learner.strength"
-            )
+    def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> Blame | None:
+        own = require_bilevel(learner, who=self.name)
+
+        def again(own: AbstractBilevelLearner, episode: Episode) -> dict[str, jax.Array]:
+            support, query, free, phase_key = free_phase(own, episode, who=self.name, key=key)
+            return self.estimate(own, *learned(own), free, support, query, key=phase_key)[1]
+
+        found = run_once(again)(own, episode)
+        if jnp.isfinite(found["free_stationarity"]) and not jnp.isfinite(found["linear_residual"]):
+            remedy = _OUT_OF_BOUNDS.get(self.method, _DAMPED)
+            return Blame(f"what {self.method} makes of the linear system", remedy=remedy)
         return None
+
+    def advice(self, quality: dict[str, float]) -> dict[str, str]:
+        """Where the free phase is far from a minimum, or the solution from solving.
+
+        `free_stationarity` = |dL_learn/dphi| / |dL_eval/dphi| at the free phase's end,
+        `linear_residual` = |H v - g| / |g|; `t1t2` does not mean to solve.
+        """
+        told: dict[str, str] = {}
+        if not quality:
+            return told
+        slope, residual = quality["free_stationarity"], quality["linear_residual"]
+        if slope > NO_MINIMUM:
+            told["free_stationarity"] = (
+                f"the free phase is far from stationary (its slope is {slope:.2g} of that of the "
+                f"evaluation loss, over {NO_MINIMUM}): use more --learner.steps or a larger "
+                "--learner.strength"
+            )
+        if self.method == "neumann" and residual > 1:
+            told["linear_residual"] = (
+                f"the Neumann series diverges (a residual of {residual:.2g}, over 1): use "
+                f"{_OUT_OF_BOUNDS['neumann']}"
+            )
+        elif self.method != "t1t2" and residual > _UNSOLVED:
+            told["linear_residual"] = (
+                f"the linear system is not solved (a residual of {residual:.2g}, over "
+                f"{_UNSOLVED}): use {_UNSOLVED_FOR[self.method]}"
+            )
+        return told

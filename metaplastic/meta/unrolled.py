@@ -35,6 +35,11 @@ class Unrolled(AbstractMetaGradient):
     def __check_init__(self):
         if self.block is not None and self.block < 1:
             raise UsageError(f"--estimator.block {self.block}: at least 1 is needed")
+        if self.block is not None and self.rematerialise in ("none", "steps"):
+            raise UsageError(
+                f"--estimator.block {self.block} has no part in --estimator.rematerialise "
+                f"{self.rematerialise}: leave it out, or take --estimator.rematerialise blocks"
+            )
 
     def __call__(
         self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None

@@ -15,7 +15,14 @@ import jax.random as jr
 from .._types import Key
 
 InitialiserName = Literal[
-    "he_uniform", "he_normal", "xavier_uniform", "xavier_normal", "lecun_normal", "fan_in", "zeros"
+    "he_uniform",
+    "he_normal",
+    "xavier_uniform",
+    "xavier_normal",
+    "lecun_normal",
+    "fan_out_normal",
+    "fan_in",
+    "zeros",
 ]
 """The names of distributions; `standard_deviation` says what each is."""
 INITIALISERS: tuple[str, ...] = InitialiserName.__args__  # pyright: ignore[reportAttributeAccessIssue]
@@ -31,6 +38,7 @@ def standard_deviation(name: str, shape: tuple[int, ...]) -> float:
     """Standard deviation of the named distribution for a weight of this shape.
 
     `he_*`: sqrt(2/fan_in); `xavier_*`: sqrt(2/(fan_in+fan_out)); `lecun_normal`: sqrt(1/fan_in);
+    `fan_out_normal`: sqrt(1/fan_out);
     `fan_in`: U(+-1/sqrt(fan_in)), the usual default of dense and convolutional layers elsewhere.
     """
     fan_in, fan_out = fans(shape)
@@ -40,6 +48,7 @@ def standard_deviation(name: str, shape: tuple[int, ...]) -> float:
         "xavier_uniform": math.sqrt(2 / (fan_in + fan_out)),
         "xavier_normal": math.sqrt(2 / (fan_in + fan_out)),
         "lecun_normal": math.sqrt(1 / fan_in),
+        "fan_out_normal": math.sqrt(1 / fan_out),
         "fan_in": math.sqrt(1 / (3 * fan_in)),
         "zeros": 0.0,
     }[name]

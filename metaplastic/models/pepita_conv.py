@@ -44,7 +44,7 @@ def pepita_conv(
         if min(height, width) < 2:
             raise UsageError(
                 f"pepita_conv: {len(filters)} blocks with kernel {kernel} do not fit images of "
-                f"{shape[0]}x{shape[1]}: use a smaller --kernel, fewer --filters or --resize"
+                f"{shape[0]}x{shape[1]}: give fewer --filters, or larger images with --resize"
             )
         layer = Conv(
             channels,

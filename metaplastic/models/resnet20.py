@@ -26,13 +26,14 @@ def resnet20(
     norm: NormMode = "running",
     blocks: int = 3,
     activation: ActivationName = "relu",
-    initialiser: InitialiserName = "he_normal",
+    initialiser: InitialiserName | None = None,
     key: Key,
 ) -> Sequential:
     """20 layers with `blocks=3` (6 `blocks` + 2 in general); the output layer alone has a bias.
 
     `norm`: `running` (batch statistics in training, their averages in evaluation), `batch`
-    (batch statistics always) or `none`.
+    (batch statistics always) or `none`. `initialiser`: of all layers; where it is not given, the
+    paper's `he_normal` for convolutions and `fan_in` for the output layer.
     """
     channels = image_shape("resnet20", shape)[2]
     keys = iter(jax.random.split(key, 6 * blocks + 2))
@@ -46,7 +47,7 @@ def resnet20(
             padding=1,
             activation=activation,
             norm=norm,
-            initialiser=initialiser,
+            initialiser=initialiser or "he_normal",
             key=next(keys),
         )
 
@@ -63,6 +64,11 @@ def resnet20(
             nodes.append(Residual(body, shortcut, activation))
             width = filters
     head = Dense(
-        width, classes, activation="identity", bias=True, initialiser="fan_in", key=next(keys)
+        width,
+        classes,
+        activation="identity",
+        bias=True,
+        initialiser=initialiser or "fan_in",
+        key=next(keys),
     )
     return Sequential(*nodes, GlobalAveragePool(), head, input_shape=shape)

@@ -153,7 +153,8 @@ def mnist() -> Experiment:
             "Test images after the last of 15 updates by batches of 128, hidden layer of 512. "
             "Fitness of CMA-ES is the accuracy: 24 genomes and 40 generations (quick), or 80 and "
             "400 as in the paper (full). By gradient: 200 meta-steps of one lifetime at 3e-3 "
-            "(quick), or 10,000 at the paper's 5e-4 (full). " + _DESCENT
+            "(quick), or 10,000 at the paper's 5e-4 (full), of one genome and without its "
+            "curriculum, which is `blur/curriculum`. " + _DESCENT
         ),
     )
 

@@ -109,6 +109,8 @@ SPARSE: dict[str, Any] = {
     "sparsity": tuple(f"{_ALL}.{own}={_STRENGTH * size:g}" for own, size in NORMS.items()),
 }
 """With L1 on every coefficient times the norm of its term."""
+SURVIVORS = ("pseudo_gradient", "ehebb", "decay", "gradient_by_activity", "oja")
+"""What L1 leaves of the ten terms on digits, in two seeds of three at least."""
 PRUNING = (
     " The pool: the gradient is clipped to norm 1 and the nine other terms learn at 1e-4, since "
     "lifetimes diverge where all learn at 1e-3; meta-steps that are not finite change nothing and "

@@ -34,7 +34,8 @@ _POINTS, _LIFETIMES = 25, 20
 
 
 def survivors(design: Design, options: MetaOptions, name: str) -> Study:
-    """The accuracy of a pool; its coefficients from meta-step to meta-step.
+    """The accuracy of a pool, and which of its terms survive in how many seeds; its coefficients
+    from meta-step to meta-step.
 
     Adam's steps are about as long as the learning rate whatever the gradient, so that a coefficient
     that is held at zero trembles by a few of them: a term has survived where, over the last tenth
@@ -54,12 +55,16 @@ def survivors(design: Design, options: MetaOptions, name: str) -> Study:
             "values": values,
             "norms": {own: NORMS[own] for own in values},
             "survivors": [own for own in values if alive[own].mean() > 0.5],
+            "survives": {own: alive[own].tolist() for own in values},
             "skipped": outcome.records[-1]["skipped"],
             "accuracy": [own["meta_metric"] for own in outcome.records if "meta_metric" in own],
         }
         count = np.stack(list(alive.values())).sum(0).astype(np.float64)
+        some = {f"{own} survives": alive[own] for own in sorted(values) if alive[own].any()}
         rows = {"": outcome.test.mean(-1), "survivors": count}
-        return Found(rows, data, {"survivors": f"terms of {len(values)}"})
+        rows |= {name: own.astype(np.float64) for name, own in some.items()}
+        metrics = {"survivors": f"terms of {len(values)}", **dict.fromkeys(some, "part of seeds")}
+        return Found(rows, data, metrics)
 
     return study
 

@@ -8,7 +8,8 @@ from ..tasks._bit_patterns import Variant
 from ..train.design import Design, Part
 from ..train.meta_options import MetaOptions
 from ._bohp_protocol import COMPLETION, ONE_SHOT, REVERSAL, Protocol
-from .base import Experiment, MetaArm, Paper, Reported
+from ._bohp_roles import roles_study
+from .base import Experiment, MetaArm, Paper, Reported, StudyArm
 
 _SERIES = "result series published with the code of Miconi (2016), run 0"
 _EXACT = Part("unrolled")
@@ -165,6 +166,36 @@ def _experiment(
     )
 
 
+def _roles() -> Experiment:
+    """What weights and coefficients became, in all three tasks."""
+    rows = tuple(
+        StudyArm(
+            setting=protocol.task.replace("_", " "),
+            study=roles_study(arm.design, arm.options),
+            metric="accuracy, %",
+            higher_is_better=True,
+        )
+        for protocol in (COMPLETION, ONE_SHOT, REVERSAL)
+        for arm in [_arm("plastic, exact gradient", protocol)]
+    )
+    return Experiment(
+        name="roles",
+        title="Who does what: fixed weights, plasticity coefficients, imprints",
+        metric="accuracy, %",
+        quick=rows,
+        full=rows,
+        seeds={"quick": 20, "full": 20},
+        protocol=(
+            "The runs with the exact gradient. Completion: each bit drives its own output through "
+            "w, all others through alpha. Labels act through w, patterns through alpha. A unit is "
+            "negative where most of its coefficients on pattern inputs are: accuracy by how many "
+            "of the two are, over the seeds in which it is so; a reversal needs at least one. "
+            "Imprint: |x H| at the fifth presentation of a pattern over that at its second, on 50 "
+            "new lifetimes: in a reversal it shrinks in negative units and grows in the others."
+        ),
+    )
+
+
 PAPER = Paper(
     title="Learning to learn with backpropagation of Hebbian plasticity",
     authors="Thomas Miconi",
@@ -204,5 +235,6 @@ PAPER = Paper(
             "although 2 of those moments are never judged, so chance is (16/18) ln 2. A quarter of "
             "the runs, those in which no hidden unit becomes negative, stay near 0.7.",
         ),
+        _roles(),
     ),
 )

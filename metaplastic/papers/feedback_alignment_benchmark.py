@@ -9,7 +9,10 @@ _SOURCE = "Sanfiz & Akrout (2021), benchmark tables of the code's documentation"
 _RULES: dict[str, tuple[str, dict[str, Any]]] = {
     "BP": ("backprop", {}),
     "FA": ("feedback_alignment", {"feedback_init": "xavier_uniform"}),
-    "DFA": ("direct_feedback_alignment", {"feedback": "kernel"}),
+    "DFA": (
+        "direct_feedback_alignment",
+        {"feedback": "kernel", "feedback_init": "xavier_uniform"},
+    ),
     "uSF": ("sign_symmetry", {"mode": "uniform", "feedback_init": "xavier_uniform"}),
     "brSF": ("sign_symmetry", {"mode": "batchwise", "feedback_init": "xavier_uniform"}),
     "frSF": ("sign_symmetry", {"mode": "fixed", "feedback_init": "xavier_uniform"}),
@@ -72,6 +75,7 @@ def _cifar(
     options = TrainOptions(
         data="cifar10",
         model=model,
+        initialiser="xavier_uniform",
         input_range="standardised",
         augment=True,
         optimiser=optimiser,
@@ -81,6 +85,7 @@ def _cifar(
         schedule="step",
         milestones=(100.0, 150.0, 200.0),
         validation=5000.0,
+        select="best",
         checkpoint_every=1,
     )
     short = "sgd" if optimiser == "momentum" else "adam"
@@ -91,9 +96,10 @@ def _cifar(
         full=_arms(options, {k: (v,) for k, v in rates.items()}, errors),
         seeds={"quick": 1, "full": 1},
         protocol=(
-            "45,000 training and 5,000 validation images, published learning rates. Crops and "
-            "flips are assumed from the accuracy that is reported. Batch normalisation of "
-            "resnet20 uses running averages in evaluation. DFA uses kernel-shaped feedback."
+            "As in the published code: 45,000 training and 5,000 validation images, the epoch of "
+            "the best validation accuracy, published learning rates, crops (padding 4) and flips, "
+            "all weights and feedback weights Xavier uniform, kernel-shaped feedback of DFA, "
+            "running averages of batch normalisation in evaluation."
         ),
     )
 

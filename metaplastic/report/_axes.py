@@ -233,14 +233,14 @@ def dot(axes: Any, accuracy: Mapping[str, Any], y: int, look: Look) -> None:
 def ends_of_the_scale(
     axes: Any, rows: Sequence[Mapping[str, Any]], control: Mapping[str, Any] | None
 ) -> None:
-    """Upright lines at the control and at backpropagation."""
-    named = {_looks.canonical(rule_of(row)): row for row in rows}
-    ends = {"control": named.get("shallow") or control, "backprop": named.get("backprop")}
-    for name, row in ends.items():
+    """Upright lines at the controls and at backpropagation."""
+    shown = [row for row in rows if _looks.canonical(rule_of(row)) == "shallow"]
+    best = [row for row in rows if _looks.canonical(rule_of(row)) == "backprop"]
+    for row in (*(shown or [control]), *best[-1:]):
         mean = ((row or {}).get("test_accuracy") or {}).get("mean")
         if mean is None:
             continue
-        control_line = name == "control"
+        control_line = row not in best
         axes.axvline(
             mean,
             color=MUTED if control_line else INK,
@@ -248,5 +248,5 @@ def ends_of_the_scale(
             linestyle=(0, (1, 1.2)) if control_line else "solid",
             zorder=1,
         )
-        if control_line and "shallow" not in named:
+        if control_line and not shown:
             axes.text(mean, len(rows) - 0.4, " control", va="top", fontsize=7, color=MUTED)

@@ -52,12 +52,14 @@ def canonical(rule: str) -> str:
 def looks(rules: Sequence[str]) -> list[Look]:
     """One look for each line of a figure: a known rule's own at its first appearance.
 
-    Others take, in order, what is free.
+    Others take, in order, what is free; another control is grey too.
     """
     taken: set[Look] = set()
     found: list[Look | None] = []
     for rule in rules:
         own = _KNOWN.get(canonical(rule))
+        if own in taken and canonical(rule) == "shallow":
+            own = next((look for d in _DASHES if (look := Look(MUTED, d)) not in taken), None)
         found.append(None if own in taken else own)
         taken |= {own} if own is not None else set()
     every = [Look(colour, dashes) for dashes in _DASHES for colour in _PALETTE]

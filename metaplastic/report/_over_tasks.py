@@ -82,8 +82,12 @@ def _task_axes(axes: Any, found: Sequence[tuple[str, np.ndarray]], metric: str) 
 
 
 def mean_line(axes: Any, values: np.ndarray, look: Look, metric: str = "") -> np.ndarray:
-    """Draw the mean over lifetimes with the band of its standard error, and return it."""
-    mean, error = _mean(values), values.std(0) / np.sqrt(len(values))
+    """Draw the mean over lifetimes with the band of its standard error, and return it.
+
+    NaN: a lifetime that has no such value.
+    """
+    mean = _mean(values)
+    error = np.nanstd(values, 0) / np.sqrt(np.isfinite(values).sum(0))
     marker = "o" if values.shape[1] <= 12 else None
     at, most = _tasks(values), 1.0 if metric in PARTS else np.inf
     axes.plot(at, mean, color=look.colour, linestyle=look.dashes, marker=marker, markersize=3)
@@ -93,7 +97,7 @@ def mean_line(axes: Any, values: np.ndarray, look: Look, metric: str = "") -> np
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, np.float64).mean(0)
+    return np.nanmean(np.asarray(values, np.float64), 0)
 
 
 def _tasks(values: np.ndarray) -> np.ndarray:
@@ -101,7 +105,8 @@ def _tasks(values: np.ndarray) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> str:
-    return f"mean of {len(values)} lifetimes; band: its standard error"
+    count = len(values)
+    return "one lifetime" if count == 1 else f"mean of {count} lifetimes; band: its standard error"
 
 
 def whole_axis(axes: Any, label: str) -> None:

@@ -23,6 +23,8 @@ class Series:
     """By name, `test_accuracy`, …: [epochs, seeds], NaN where nothing was recorded."""
     angles: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     """`update_angle` and `weight_angle`, by layer: [epochs, seeds], degrees."""
+    first_decay: float | None = None
+    """Epoch at which the schedule first lowered the learning rate in a step; None: nowhere."""
 
     @property
     def seeds(self) -> int:
@@ -69,7 +71,9 @@ def from_row(row: Mapping[str, Any]) -> Series | None:
         for kind in _ANGLES
     }
     rule = str(row.get("name") or row["rule"])
-    return Series(str(row["rule"]), rule, np.asarray(epochs, np.int64), values, _nonempty(angles))
+    numbers = np.asarray(epochs, np.int64)
+    decay = row.get("first_decay")
+    return Series(str(row["rule"]), rule, numbers, values, _nonempty(angles), decay)
 
 
 def mean_and_std(values: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -84,7 +84,7 @@ def alignment(cosine: np.ndarray) -> Any:
     """Angle between each moment's change and the gradient, a line a layer.
 
     `cosine`: [lifetimes, time, layers], of the change and the negative gradient of the moment's
-    own loss.
+    own loss; NaN at moments that a lifetime lacks.
     """
     names = [f"layer {index + 1}" for index in range(cosine.shape[2])]
     looks, shown = _axes.layer_looks(len(names)), _axes.some(len(names), 8)
@@ -128,7 +128,9 @@ def interference(measured: Arrays, *, what: Noun = _TASKS) -> Any:
         place.tick_params(length=2, labelsize=6.5)
         place.set_xlabel(f"{what[0]} j" if name == "first_order" else what[0], fontsize=7)
         place.set_ylabel(f"learned {what[0]} i" if name == "first_order" else what[0], fontsize=7)
-    note = f"mean of {len(measured['before'])} lifetimes; red: i helps j; cosines less their mean"
+    count = len(measured["before"])
+    note = "one lifetime" if count == 1 else f"mean of {count} lifetimes"
+    note += "; red: i helps j; cosines less their mean"
     _style.figure_heading(figure, f"Interference between {what[1]}", note)
     return figure
 
@@ -142,9 +144,11 @@ def _what(portrait: Portrait) -> Noun:
 
 
 def _aligned(portrait: Portrait) -> bool:
-    """Are there finite cosines of several moments?"""
+    """Are there cosines of several moments, each of which some lifetime has?"""
     cosine = (portrait.get("alignment") or {}).get("cosine")
-    return cosine is not None and cosine.shape[1] > 1 and bool(np.isfinite(cosine).all())
+    if cosine is None or cosine.shape[1] < 2 or np.isinf(cosine).any():
+        return False
+    return bool(np.isfinite(cosine).any(0).all())
 
 
 def _angles(
@@ -153,7 +157,9 @@ def _angles(
     """Angles over moments, [lifetimes, time] each; those without a label are not named."""
     degrees = [np.degrees(np.arccos(np.clip(own, -1, 1))) for own in cosines]
     figure, (axes,) = _style.new_figure(width, 2.5)
-    note = f"below 90° it descends; mean and s.e. of {len(degrees[0])} lifetimes"
+    count = len(degrees[0])
+    note = "one lifetime" if count == 1 else f"mean and s.e. of {count} lifetimes"
+    note = f"below 90° it descends; {note}"
     _style.heading(axes, "Angle of the change to the gradient", note)
     means = [mean_line(axes, own, look) for own, look in zip(degrees, looks, strict=True)]
     ends = zip([_axes.last(mean) for mean in means], labels, looks, strict=True)

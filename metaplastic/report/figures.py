@@ -116,13 +116,15 @@ def angles(series: Series, kind: Angle) -> Any:
 def slowness_rows(series: Sequence[Series], classes: int) -> list[dict[str, Any]]:
     """`{"label", "rule", "mean", "std", "best", "meaningful"}` of each rule that learned.
 
-    Seeds are fitted one by one; one that diverged is left out.
+    Seeds are fitted one by one, up to the first step of their learning rate; one that diverged is
+    left out.
     """
     rows = []
     for own in series:
         test = own.values.get("test_accuracy", np.empty((len(own.epochs), 0)))[own.epochs > 0]
         kept = [seed for seed in test.T if seed.size and np.isfinite(seed).all()]
-        fits = [slowness(seed, classes) for seed in kept]
+        until = {} if own.first_decay is None else {"epochs": max(int(own.first_decay), 1)}
+        fits = [slowness(seed, classes, **until) for seed in kept]
         if fits:
             values = np.asarray([fit.slowness for fit in fits])
             rows.append(

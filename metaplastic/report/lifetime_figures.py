@@ -27,6 +27,8 @@ _MOST_STATES = 4
 _MOST_IMAGES = 60
 """Images in a row that can still be seen."""
 _TITLES = {"x": "input", "y": "told", "target": "target"}
+_PROBABILITIES = ("told", "target", "answer")
+"""Panels of one scale, from 0 to 1, where classes are named."""
 
 
 def lifetime_figures(portrait: Mapping[str, Arrays]) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def lifetime_rows(life: Arrays, *, classes: bool = False) -> Any:
     count = len(life["x"])
     for place, own in zip(axes[:, 0], panels, strict=False):
         whole = (-0.5, count - 0.5, len(own.rows) - 0.5, -0.5)
-        limit = _maps.reach(own.rows)
+        limit = 1.0 if classes and own.name in _PROBABILITIES else _maps.reach(own.rows)
         image = _maps.show(place, own.rows, limit, signed=own.signed, extent=whole)
         _maps.colour_bar(image, [place])
         _maps.beside(place, own.name)

@@ -65,6 +65,20 @@ def angle(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.degrees(jnp.arccos(jnp.clip(cosine, -1, 1)))
 
 
+def feedback_sizes(model: AbstractNetwork, feedback: Feedback) -> dict[str, jax.Array]:
+    """|B_l|/|W_l| (Frobenius) for each layer that sends a signal back (`|B2|/|W2|`, …)."""
+    return {
+        f"|B{index + 1}|/|W{index + 1}|": norm(back) / norm(layer.weight)
+        for index, (layer, back) in enumerate(zip(plastic_layers(model), feedback, strict=True))
+        if back is not None
+    }
+
+
+def norm(weight: jax.Array) -> jax.Array:
+    """Frobenius norm."""
+    return jnp.linalg.norm(weight.reshape(-1))
+
+
 def feedback_angles(model: AbstractNetwork, feedback: Feedback) -> dict[str, jax.Array]:
     """Angle between W_l and B_l for each layer that sends a signal back (`W2~B2`, …)."""
     return {

@@ -1,6 +1,7 @@
 """Terms by what a user writes: names, values, sets, and files of one's own."""
 
 import inspect
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,11 @@ class Named(NamedTuple):
     """Its name, or the absolute path of a file of one's own and a name, `path.py:name`."""
     start: float | None
     """The value that its coefficient starts from, where one is given."""
+
+    @property
+    def own(self) -> bool:
+        """Is it of a file of one's own?"""
+        return _PATH.fullmatch(self.spec) is not None
 
     @property
     def name(self) -> str:
@@ -56,12 +62,9 @@ def _absolute(spec: str) -> str:
 
 def _read(spec: str) -> list[Named]:
     name, equals, text = spec.partition("=")
-    try:
-        start = float(text) if equals else None
-    except ValueError:
-        raise UsageError(
-            f"--rule.terms {spec}: write NAME or NAME=VALUE, such as ehebb=-0.01"
-        ) from None
+    start = _number(text) if equals else None
+    if equals and start is None:
+        raise UsageError(f"--rule.terms {spec!r}: write NAME or NAME=VALUE, such as ehebb=-0.01")
     if name in SETS:
         return [Named(own, start) for own in SETS[name]]
     if match := _PATH.fullmatch(name):
@@ -71,6 +74,15 @@ def _read(spec: str) -> list[Named]:
         known = [own for own in (*TERMS, *SETS) if own not in TAYLOR]
         raise UsageError(f"unknown term {name!r}: {_nearest(name, known)}")
     return [Named(name, start)]
+
+
+def _number(text: str) -> float | None:
+    """None for what is no finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -108,6 +108,11 @@ class Term(NamedTuple):
         """What it adds, summed over the batch. Raises `UsageError` for anything else."""
         change = self.function(synapses)
         if isinstance(change, tuple):
+            if len(change) not in (2, 3):
+                raise UsageError(
+                    f"the term {self.name} returns {len(change)} factors: return (post, pre), or "
+                    "Outer(post, pre, by)"
+                )
             change = change if isinstance(change, Outer) else Outer(*change)
             wanted = {"post": synapses.y.shape, "pre": synapses.x.shape}
             for name, shape in wanted.items():

@@ -10,7 +10,7 @@ it), `local_updates` gives every layer its own signal at once (direct feedback a
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
@@ -20,7 +20,15 @@ import jax.numpy as jnp
 from .._properties import Properties as Properties
 from .._types import Inputs, Key, Outputs, RuleState, Scalar, Targets, Updates
 from ..losses import LOSSES, Loss
-from ..models import AbstractNetwork, LayerTrace, Trace, plastic_layers, with_layers, zero_updates
+from ..models import (
+    AbstractNetwork,
+    LayerTrace,
+    Trace,
+    plastic_layers,
+    weights,
+    with_layers,
+    zero_updates,
+)
 from ..models.base import AbstractLayer
 from ..models.normalisation import NormTrace
 
@@ -71,6 +79,13 @@ class AbstractRule(eqx.Module):
         same key see the same masks.
         """
 
+    def trained(self, model: AbstractNetwork) -> Any:
+        """Which weights the rule trains: True or False for each, shaped like them; all by default.
+
+        What a rule does not train, no optimiser moves: no weight decay, no momentum.
+        """
+        return jax.tree.map(lambda _: True, weights(model))
+
     def reborn(self, model: AbstractNetwork, state: RuleState, *, key: Key) -> RuleState:
         """What the rule carries at the start of a lifetime of `model`, from what meta-learning has
         made of `init`'s; the same by default. For rules that draw something anew in every lifetime.
@@ -99,6 +114,11 @@ class AbstractRule(eqx.Module):
         del model, state
         return {}
 
+    def sizes(self, model: AbstractNetwork, state: RuleState) -> dict[str, jax.Array]:
+        """How large feedback weights are, beside the forward ones, by name; none by default."""
+        del model, state
+        return {}
+
     def learned(self, state: RuleState) -> RuleState:
         """What of the state a rule file keeps: all of it by default. Rules that draw a part anew
         in every lifetime leave it out (None)."""
@@ -108,6 +128,18 @@ class AbstractRule(eqx.Module):
         """What the coefficients of the state make of the rule, as text; None for rules whose
         equation is always the same."""
         del state
+
+    @classmethod
+    def known_names(cls, field: str) -> Collection[str] | None:
+        """Names that a field of free text may hold in a rule file without its reader's consent;
+        none by default. None: any text, for a field that never says what is imported."""
+        del field
+        return ()
+
+    def own_files(self) -> tuple[str, ...]:
+        """Files of one's own that the rule imports while it works, as absolute `path.py:name`; none
+        by default."""
+        return ()
 
     def input_shape(self, shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
         """Shape of one input of the network for data of `shape`; the same by default."""

@@ -13,7 +13,7 @@ from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
 from ..losses import LossName
 from ..models import AbstractNetwork, InitialiserName
-from ._feedback import Feedback, draw_feedback, feedback_angles
+from ._feedback import Feedback, draw_feedback, feedback_angles, feedback_sizes
 from .base import AbstractRule, Aux, aux, sweep
 
 
@@ -74,3 +74,6 @@ class FeedbackAlignment(AbstractRule):
 
     def angles(self, model: AbstractNetwork, state: Feedback) -> dict[str, jax.Array]:
         return feedback_angles(model, state)
+
+    def sizes(self, model: AbstractNetwork, state: Feedback) -> dict[str, jax.Array]:
+        return feedback_sizes(model, state)

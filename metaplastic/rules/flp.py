@@ -12,7 +12,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._errors import UsageError
 from .._properties import Properties
 from .._types import Inputs, Key, Scalar, Targets, Updates
 from ..losses import LossName
@@ -24,11 +23,13 @@ from ..models import (
     Trace,
     layer_shapes,
     plastic_layers,
+    weights,
     with_layers,
     zero_updates,
 )
 from ..models._activations import ACTIVATIONS
 from ._learned_feedback import FeedbackPath, backpropagated, draw_path
+from ._ranges import check_ranges
 from .base import AbstractRule, Aux, aux
 
 
@@ -128,10 +129,7 @@ class FLP(AbstractRule):
     """Loss at the output, which says what the error is."""
 
     def __check_init__(self):
-        for name in ("feedback_layers", "feedback_width"):
-            if getattr(self, name) < 1:
-                option = f"--rule.{name.replace('_', '-')}"
-                raise UsageError(f"{option} {getattr(self, name)}: at least 1 is needed")
+        check_ranges(self, feedback_layers="at least 1", feedback_width="at least 1")
 
     def init(self, model: AbstractNetwork, *, key: Key) -> FLPState:
         layers, shapes = plastic_layers(model), layer_shapes(model)
@@ -190,6 +188,17 @@ class FLP(AbstractRule):
             state = eqx.tree_at(lambda own: own.moment, state, state.moment + 1)
         updates = with_layers(zero_updates(model), learned)
         return updates, state, aux(self._loss, trace, y)
+
+    def trained(self, model: AbstractNetwork) -> Any:
+        """Connections, and of hidden layers only those that `multiplier` lets learn: no biases."""
+        nothing = jax.tree.map(lambda _: False, weights(model))
+        *hidden, output = plastic_layers(nothing)
+        learn = [self.multiplier != 0] * len(hidden) + [True]
+        own = [
+            eqx.tree_at(lambda layer: layer.weight, layer, plastic)
+            for layer, plastic in zip([*hidden, output], learn, strict=True)
+        ]
+        return with_layers(nothing, own)
 
     def _coefficients(self, layers: Sequence[AbstractLayer]) -> tuple[jax.Array, ...]:
         shape = {

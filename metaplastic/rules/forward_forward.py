@@ -30,6 +30,8 @@ from ..models import (
 )
 from ._feedback import own_key
 from ._labels import append, flatten, overwrite, wrong_labels
+from ._ranges import check_ranges
+from ._readout import ReadOut, apply_to_output, learn_readout, new_readout
 from .base import AbstractRule, Aux
 
 LabelSlots = Literal["overwrite", "append"]
@@ -40,9 +42,9 @@ class ForwardForwardState(eqx.Module):
 
     activity: tuple[jax.Array, ...]
     """r_l [*units], running mean activity of positive examples, one a hidden layer."""
-    readout: tuple[jax.Array | None, ...]
-    """R_l [units, classes], what the linear read-out adds from hidden layers below the last; None
-    for layers that it does not read."""
+    readout: ReadOut | None
+    """R_l [units, classes], what the linear read-out adds from hidden layers between the first and
+    the last, and the momentum of all its weights; None where goodness is read."""
 
 
 class ForwardForward(AbstractRule):
@@ -56,12 +58,16 @@ class ForwardForward(AbstractRule):
     That is the gradient of the layer's own logistic loss, mean over the 2 batch examples; pre_{l+1}
     carries no goodness upwards. `peer_normalisation` adds the gradient of
     `c mean_i (mean_j r_j - r_i)^2`, where r follows the mean activity of the right ones. The output
-    layer learns by the delta rule, on examples with a neutral label (1/classes everywhere). A
-    convolution is one group of units: all its positions share goodness and rms. Not to be confused
-    with PEPITA, whose second pass sees the network's error.
+    layer learns by the delta rule, on examples with a neutral label (1/classes everywhere); as a
+    part of the linear read-out by the read-out's own descent, at its own rate, momentum and decay.
+    A convolution is one group of units: all its positions share goodness and rms. Published runs
+    draw weights from N(0, 1/n_l) (`--initialiser fan_out_normal`) and lower the rates linearly in
+    the second half (`--schedule cooldown`). Not to be confused with PEPITA, whose second pass sees
+    the network's error.
 
     **Locality:** pre, post, and the goodness of the layer; the label is part of the input.
-    **State:** r_l [*units] a hidden layer; for the linear read-out, R_l [units, classes].
+    **State:** r_l [*units] a hidden layer; for the linear read-out, R_l [units, classes] and the
+    momentum of its weights.
 
     ```bibtex
     @article{hinton2022forward,
@@ -102,27 +108,36 @@ class ForwardForward(AbstractRule):
     (one pass a label), or a linear layer on the normalised activity of the same layers (one pass
     with the neutral label)."""
     readout_rate: float = 10.0
-    """Learning rate of R_l, relative to the network's; the output layer has the network's own."""
+    """Learning rate of the linear read-out, relative to the network's. Public code for the paper
+    has 10, where the network's is 1e-3 and a momentum of 0.9 multiplies both by 10."""
+    readout_momentum: float = 0.9
+    """Momentum of the linear read-out, which no optimiser trains."""
     readout_decay: float = 3e-3
-    """Weight decay of R_l, per unit of its learning rate."""
+    """Weight decay of the linear read-out, per unit of its learning rate."""
     loss: LossName = eqx.field(static=True, default="cross_entropy")
     """Loss of the linear read-out."""
+
+    def __check_init__(self):
+        check_ranges(self, peer_normalisation="not negative", peer_momentum="0 to 1")
+        check_ranges(self, readout_rate="not negative", readout_decay="not negative")
+        check_ranges(self, readout_momentum="0 to below 1")
 
     def init(self, model: AbstractNetwork, *, key: Key) -> ForwardForwardState:
         del key
         _nodes(model)
-        dtype = plastic_layers(model)[-1].weight.dtype
+        output = plastic_layers(model)[-1]
+        dtype = output.weight.dtype
         *hidden, (_, (classes,)) = layer_shapes(model)
-        linear = self.readout == "linear"
-        return ForwardForwardState(
-            tuple(jnp.full(shape.post, 0.5, dtype) for shape in hidden),
-            tuple(
-                jnp.zeros((math.prod(shape.post), classes), dtype)
-                if linear and 0 < index < len(hidden) - 1
-                else None
-                for index, shape in enumerate(hidden)
-            ),
+        activity = tuple(jnp.full(shape.post, 0.5, dtype) for shape in hidden)
+        if self.readout == "goodness":
+            return ForwardForwardState(activity, None)
+        matrices = tuple(
+            jnp.zeros((math.prod(shape.post), classes), dtype)
+            if 0 < index < len(hidden) - 1
+            else None
+            for index, shape in enumerate(hidden)
         )
+        return ForwardForwardState(activity, new_readout(matrices, output))
 
     def updates(
         self,
@@ -149,6 +164,14 @@ class ForwardForward(AbstractRule):
         loss = sum(losses) + self._loss.value(score, y)
         statistics = [*(own.norm for own in both), None]
         return updates, ForwardForwardState(tuple(activity), readout), Aux(loss, score, statistics)
+
+    def after_step(
+        self, before: AbstractNetwork, after: AbstractNetwork, state: ForwardForwardState
+    ) -> tuple[AbstractNetwork, ForwardForwardState]:
+        """The linear read-out's own step of the output layer."""
+        if state.readout is None:
+            return after, state
+        return apply_to_output(before, after, state.readout), state
 
     def predict(self, model: AbstractNetwork, state: ForwardForwardState, x: Inputs) -> Outputs:
         """Goodness for each label, or the scores of the linear read-out, [batch, classes]."""
@@ -215,7 +238,8 @@ class ForwardForward(AbstractRule):
         """`(scores, hidden traces, input of the output layer)` of the linear read-out."""
         hidden, pre = self._hidden(model, x)
         score = plastic_layers(model)[-1].drive(pre)
-        for own, matrix in zip(hidden, state.readout, strict=True):
+        matrices = () if state.readout is None else state.readout.matrices
+        for own, matrix in zip(hidden, matrices, strict=False):
             if matrix is not None:
                 score = score + flatten(normalise(own.post)) @ matrix
         return score, hidden, pre
@@ -255,26 +279,30 @@ class ForwardForward(AbstractRule):
         x: jax.Array,
         y: jax.Array,
         signals: dict[str, Any],
-    ) -> tuple[Any, tuple[jax.Array | None, ...], jax.Array]:
-        """`(updates of the output layer, reading matrices, scores)` of a pass without label."""
+    ) -> tuple[Any, ReadOut | None, jax.Array]:
+        """`(updates of the output layer, read-out, scores)` of a pass without label."""
         score, hidden, pre = self._scores(model, state, self._neutral(model, x, y.shape[-1]))
         error = self._loss.error(score, y)
-        update, _ = plastic_layers(model)[-1].learn(pre, error)
-        if all(matrix is None for matrix in state.readout):
-            return update, state.readout, score
+        output = plastic_layers(model)[-1]
+        update, _ = output.learn(pre, error)
+        if state.readout is None:
+            return update, None, score
         if "learning_rate" not in signals:
             raise UsageError(
-                "--rule.readout linear trains reading matrices of its own: pass learning_rate= to "
-                "updates, or use --rule.readout goodness"
+                "--rule.readout linear has a rate of its own: pass learning_rate= to updates, or "
+                "use --rule.readout goodness"
             )
-        rate = self.readout_rate * jnp.asarray(signals["learning_rate"], score.dtype)
-
-        def moved(matrix: jax.Array, own: LayerTrace) -> jax.Array:
-            slope = flatten(normalise(own.post)).T @ error / x.shape[0]
-            return matrix - rate * (slope + self.readout_decay * matrix)
-
-        pairs = zip(state.readout, hidden, strict=True)
-        return update, tuple(None if r is None else moved(r, own) for r, own in pairs), score
+        readout = learn_readout(
+            state.readout,
+            output,
+            [flatten(normalise(own.post)) for own in hidden],
+            error,
+            update,
+            rate=self.readout_rate * jnp.asarray(signals["learning_rate"], score.dtype),
+            momentum=self.readout_momentum,
+            decay=self.readout_decay,
+        )
+        return update, readout, score
 
 
 def goodness(post: jax.Array) -> jax.Array:

@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 
-from .._errors import UsageError
 from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
 from ..losses import LossName
 from ..models import AbstractNetwork, InitialiserName, plastic_layers, with_layers
-from ._feedback import Feedback, draw_feedback, feedback_angles
+from ._feedback import Feedback, draw_feedback, feedback_angles, feedback_sizes, norm
+from ._ranges import check_ranges
 from .base import AbstractRule, Aux, aux, sweep
 
 
@@ -64,8 +64,7 @@ class KolenPollack(AbstractRule):
     """Loss at the output."""
 
     def __check_init__(self):
-        if isinstance(self.decay, float) and not 0 <= self.decay < 1:
-            raise UsageError(f"--rule.decay {self.decay}: it must be at least 0 and below 1")
+        check_ranges(self, decay="0 to below 1")
 
     def init(self, model: AbstractNetwork, *, key: Key) -> Feedback:
         return draw_feedback(model, self.feedback_init, self.feedback_scale, key=key)
@@ -100,3 +99,12 @@ class KolenPollack(AbstractRule):
 
     def angles(self, model: AbstractNetwork, state: Feedback) -> dict[str, jax.Array]:
         return feedback_angles(model, state)
+
+    def sizes(self, model: AbstractNetwork, state: Feedback) -> dict[str, jax.Array]:
+        """`|B2|/|W2|`, and `|W2-B2|`, which shrinks by 1 - decay at each step."""
+        apart = {
+            f"|W{index}-B{index}|": norm(layer.weight - b)
+            for index, (layer, b) in enumerate(zip(plastic_layers(model), state, strict=True), 1)
+            if b is not None
+        }
+        return feedback_sizes(model, state) | apart

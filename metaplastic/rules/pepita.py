@@ -29,7 +29,7 @@ from ..models import (
     with_layers,
     zero_updates,
 )
-from ._feedback import angle, own_key
+from ._feedback import angle, feedback_sizes, own_key
 from ._mirror import MirrorChain, draw_chain, is_dense_stack, mirror_step, rescale
 from ._modulation import (
     FeedbackDistribution,
@@ -38,6 +38,7 @@ from ._modulation import (
     modulated,
     modulated_drive,
 )
+from ._ranges import check_meaning, check_ranges
 from .base import AbstractRule, Aux, Sign, aux
 
 
@@ -136,18 +137,23 @@ class Pepita(AbstractRule):
     """Loss at the output; its activity is h_L."""
 
     def __check_init__(self):
-        for name, only in {"presynaptic": "modulated", "output_error": "first"}.items():
-            if self.mode != "standard" and getattr(self, name) != only:
-                raise UsageError(
-                    f"--rule.{name.replace('_', '-')} {getattr(self, name)} has no meaning with "
-                    f"--rule.mode {self.mode}, where each product belongs to one pass: leave it out"
-                )
-        for name, least in {"mirror_batch": 2, "mirror_every": 1, "mirror_warmup": 0}.items():
-            if getattr(self, name) < least:
-                raise UsageError(
-                    f"--rule.{name.replace('_', '-')} {getattr(self, name)}: "
-                    f"it must be at least {least}"
-                )
+        check_ranges(
+            self, feedback_scale="positive", mirror_rate="not negative",
+            mirror_decay="not negative", mirror_noise="positive", mirror_batch="at least 2",
+            mirror_every="at least 1", mirror_warmup="not negative",
+        )  # fmt: skip
+        if self.mode != "standard":
+            where = f"with --rule.mode {self.mode}, where each product belongs to one pass"
+            check_meaning(self, where, ("presynaptic", "output_error"))
+        if self.mode == "time_local":
+            where = "with --rule.mode time_local, whose second pass always draws its own masks"
+            check_meaning(self, where, ("reuse_masks",))
+        if self.mirror:
+            check_meaning(self, "with --rule.mirror, which learns F", ("feedback_init",))
+        else:
+            names = ("mirror_rate", "mirror_decay", "mirror_noise", "mirror_batch")
+            names += ("mirror_every", "mirror_warmup")
+            check_meaning(self, "without --rule.mirror", names)
 
     def init(self, model: AbstractNetwork, *, key: Key) -> PepitaState:
         layers = plastic_layers(model)
@@ -216,6 +222,13 @@ class Pepita(AbstractRule):
         return found
 
     # The second pass
+
+    def sizes(self, model: AbstractNetwork, state: PepitaState) -> dict[str, jax.Array]:
+        """`std(F)`; with mirrors also `|B1|/|W1|`, ..."""
+        found = {"std(F)": state.feedback.std()}
+        if state.mirror is not None:
+            found |= feedback_sizes(model, state.mirror.weights)
+        return found
 
     def _modulation(self, error: jax.Array) -> jax.Array:
         """What F sends to the input, [batch, classes]: the error with its sign and scale."""

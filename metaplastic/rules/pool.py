@@ -6,7 +6,7 @@ random feedback pathways", Nature Communications 14, 1805. Coefficients of synap
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import UsageError, nearest
+from .._hints import check_choices
 from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
 from ..losses import LossName
@@ -33,7 +34,14 @@ from ._feedback import feedback_angles
 from ._pool_formula import formula
 from ._pool_names import Named, absolute, load_term, read_terms
 from ._pool_sum import combine
-from ._pool_terms import Outer as Outer, Synapses as Synapses, Term as Term, term as term
+from ._pool_terms import (
+    SETS,
+    TERMS,
+    Outer as Outer,
+    Synapses as Synapses,
+    Term as Term,
+    term as term,
+)
 from .base import AbstractRule, Aux, aux, send_back
 
 Coefficients = dict[str, Any]
@@ -55,10 +63,11 @@ class Pool(AbstractRule):
 
     W_l <- W_l + sum_r theta_r F^r(x, y, e, d, W_l), with x, y the activity below and above,
     e_L = h_L - target, e_{l-1} = (e_l B_l^T) * f'(a_{l-1}), and d = e_{l-1} as seen from x:
-    (e_l B_l^T) * f'(x), where f' is a function of the activity; so too at the inputs. Alone and
-    with theta = 1, `pseudo_gradient` is feedback alignment, and the gradient where feedback is
-    symmetric. The batch is averaged. Biases and normalisation follow the pseudo-gradient with its
-    coefficient, and stay where it is not in the pool or every synapse has its own.
+    (e_l B_l^T) * f'(x), where f' is a function of the activity; so too at the inputs, with 0 where
+    no unit has such an activity (softplus: below 0). Alone and with theta = 1, `pseudo_gradient` is
+    feedback alignment, and the gradient where feedback is symmetric. The batch is averaged. Biases
+    and normalisation follow the pseudo-gradient with its coefficient, and stay where it is not in
+    the pool or every synapse has its own.
 
     **Locality:** pre, post, errors at both ends that travelled through feedback weights, the
     synapse's own weight; some terms sum over the units of the layer.
@@ -111,12 +120,17 @@ class Pool(AbstractRule):
     """Loss at the output."""
 
     def __check_init__(self):
+        check_choices(self, "--rule.")
         names = [own.name for own in read_terms(self.terms)]
-        for text in self.only:
-            if _only(text)[0] not in names:
+        limited = [_only(text)[0] for text in self.only]
+        for text, name in zip(self.only, limited, strict=True):
+            if name not in names:
                 raise UsageError(
-                    f"--rule.only {text}: {_only(text)[0]} is none of the terms; "
-                    + nearest(_only(text)[0], names)
+                    f"--rule.only {text}: {name} is none of the terms; {nearest(name, names)}"
+                )
+            if limited.count(name) > 1:
+                raise UsageError(
+                    f"--rule.only names {name} twice: write all of its layers together, {name}=1,2"
                 )
 
     # Coefficients
@@ -139,7 +153,16 @@ class Pool(AbstractRule):
     def formula(self, state: PoolState) -> str:
         """The rule with its coefficients, as text."""
         own = {name: term.formula for name, term in self._terms().items()}
-        return formula(own, state.coefficients, self.granularity)
+        return formula(own, state.coefficients, self.granularity, dict(map(_only, self.only)))
+
+    @classmethod
+    def known_names(cls, field: str) -> Collection[str] | None:
+        """Terms and sets of terms; `only` is no more than read."""
+        return {"terms": (*TERMS, *SETS), "only": None}.get(field, ())
+
+    def own_files(self) -> tuple[str, ...]:
+        """Terms of one's own."""
+        return tuple(own.spec for own in read_terms(self.terms) if own.own)
 
     def _terms(self) -> dict[str, Term]:
         return {own.name: load_term(own.spec) for own in read_terms(self.terms)}
@@ -293,12 +316,16 @@ def _only(text: str) -> tuple[str, tuple[int, ...]]:
         raise UsageError(f"--rule.only {text}: write TERM=LAYERS, such as ehebb=2,3") from None
 
 
-def _slope_below(layers: Sequence[AbstractLayer], index: int) -> Any:
+def _slope_below(layers: Sequence[AbstractLayer], index: int) -> Callable[[jax.Array], jax.Array]:
     """The slope of the units below a layer as a function of their activity.
 
     Below the first layer are the inputs, taken as its like; layers without a nonlinearity of their
-    own (the end of a residual block) have that of the first.
+    own (the end of a residual block) have that of the first. Both may have values that no unit of
+    it has, below 0 for softplus or beyond 1 for tanh, where that function is negative and grows
+    without bound: there the slope is 0, as where a unit is saturated.
     """
     below = layers[max(index - 1, 0)].activation
-    name = layers[0].activation if below == "identity" else below
-    return ACTIVATIONS[name].slope_at_post
+    if index > 0 and below != "identity":
+        return ACTIVATIONS[below].slope_at_post
+    slope = ACTIVATIONS[layers[0].activation].slope_at_post
+    return lambda activity: jnp.maximum(slope(activity), 0)

@@ -8,11 +8,12 @@ the delta rule of Widrow & Hoff (1960), "Adaptive switching circuits", IRE WESCO
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 
 from .._properties import Properties
 from .._types import Inputs, Key, RuleState, Targets, Updates
 from ..losses import LossName
-from ..models import AbstractNetwork
+from ..models import AbstractNetwork, plastic_layers, weights, with_layers
 from .base import AbstractRule, Aux, aux, local_updates
 
 
@@ -63,3 +64,9 @@ class Shallow(AbstractRule):
         error = self._loss.error(trace.output, y)
         only_output = [None] * (len(trace.layers) - 1) + [error]
         return local_updates(model, trace, only_output), state, aux(self._loss, trace, y)
+
+    def trained(self, model: AbstractNetwork) -> Any:
+        """The output layer alone."""
+        nothing = jax.tree.map(lambda _: False, weights(model))
+        *hidden, output = plastic_layers(nothing)
+        return with_layers(nothing, [*hidden, jax.tree.map(lambda _: True, output)])

@@ -22,7 +22,15 @@ from ..models import (
     standard_deviation,
     with_layers,
 )
-from ._feedback import Feedback, draw_feedback, feedback_angles, own_key
+from ._feedback import (
+    Feedback,
+    draw_feedback,
+    feedback_angles,
+    feedback_sizes,
+    norm,
+    own_key,
+)
+from ._ranges import check_ranges
 from .base import AbstractRule, Aux, aux, sweep
 
 
@@ -82,11 +90,14 @@ class SignSymmetry(AbstractRule):
     loss: LossName = eqx.field(static=True, default="cross_entropy")
     """Loss at the output."""
 
+    def __check_init__(self):
+        check_ranges(self, gradient_clip="positive")
+
     def init(self, model: AbstractNetwork, *, key: Key) -> SignSymmetryState:
         layers = plastic_layers(model)
         return SignSymmetryState(
             self._draw(model, key=key) if self.mode == "fixed" else None,
-            tuple(_norm(own.weight) for own in layers) if self.constrain_weights else None,
+            tuple(norm(own.weight) for own in layers) if self.constrain_weights else None,
         )
 
     def updates(
@@ -116,14 +127,17 @@ class SignSymmetry(AbstractRule):
         if state.norm is None:
             return after, state
         layers = [
-            eqx.tree_at(lambda own: own.weight, layer, _rescale(layer.weight, norm))
-            for layer, norm in zip(plastic_layers(after), state.norm, strict=True)
+            eqx.tree_at(lambda own: own.weight, layer, _rescale(layer.weight, size))
+            for layer, size in zip(plastic_layers(after), state.norm, strict=True)
         ]
         return with_layers(after, layers), state
 
     def angles(self, model: AbstractNetwork, state: SignSymmetryState) -> dict[str, jax.Array]:
         """Of B_l to W_l; in `batchwise` mode of one draw, always the same."""
         return feedback_angles(model, self._feedback(model, state, key=jax.random.key(0)))
+
+    def sizes(self, model: AbstractNetwork, state: SignSymmetryState) -> dict[str, jax.Array]:
+        return feedback_sizes(model, self._feedback(model, state, key=jax.random.key(0)))
 
     def _feedback(self, model: AbstractNetwork, state: SignSymmetryState, *, key: Key) -> Feedback:
         magnitudes = state.magnitude
@@ -143,11 +157,7 @@ class SignSymmetry(AbstractRule):
         return jnp.asarray(scale, weight.dtype)
 
 
-def _norm(weight: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(weight.reshape(-1))
-
-
-def _rescale(weight: jax.Array, norm: jax.Array) -> jax.Array:
-    """`weight` with the given norm; a weight of zeros stays one."""
-    present = _norm(weight)
-    return weight * jnp.where(present > 0, norm / jnp.where(present > 0, present, 1), 1)
+def _rescale(weight: jax.Array, size: jax.Array) -> jax.Array:
+    """`weight` with the norm `size`; a weight of zeros stays one."""
+    present = norm(weight)
+    return weight * jnp.where(present > 0, size / jnp.where(present > 0, present, 1), 1)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import equinox as eqx
 import jax
 
-from .._errors import UsageError
 from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
 from ..losses import LossName
@@ -21,7 +20,8 @@ from ..models import (
     layer_shapes,
     plastic_layers,
 )
-from ._feedback import Feedback, draw_feedback, feedback_angles, own_key
+from ._feedback import Feedback, draw_feedback, feedback_angles, feedback_sizes, own_key
+from ._ranges import check_ranges
 from .base import AbstractRule, Aux, aux, sweep
 
 _WARMUP_BATCH = 128
@@ -86,10 +86,10 @@ class WeightMirror(AbstractRule):
     """Loss at the output."""
 
     def __check_init__(self):
-        if self.mirror_batch is not None and self.mirror_batch < 1:
-            raise UsageError(f"--rule.mirror-batch {self.mirror_batch}: it must be at least 1")
-        if self.warmup_steps < 0:
-            raise UsageError(f"--rule.warmup-steps {self.warmup_steps}: it must be at least 0")
+        check_ranges(
+            self, mirror_rate="not negative", mirror_decay="0 to 1", noise="not negative",
+            mirror_batch="at least 1", warmup_steps="not negative",
+        )  # fmt: skip
 
     def init(self, model: AbstractNetwork, *, key: Key) -> Feedback:
         draw_key, warmup_key = jax.random.split(key)
@@ -126,6 +126,9 @@ class WeightMirror(AbstractRule):
 
     def angles(self, model: AbstractNetwork, state: Feedback) -> dict[str, jax.Array]:
         return feedback_angles(model, state)
+
+    def sizes(self, model: AbstractNetwork, state: Feedback) -> dict[str, jax.Array]:
+        return feedback_sizes(model, state)
 
     def _mirror(
         self,

@@ -49,6 +49,11 @@ class ContinualFamiliarity(AbstractExamples):
     def __check_init__(self):
         if self.dimension < 1:
             raise UsageError(f"--task.dimension {self.dimension}: at least 1 is needed")
+        if self.moments < 2:
+            raise UsageError(
+                f"--task.moments {self.moments}: at least 2 are needed, so that a pattern can come "
+                "back"
+            )
         check_examples(self.examples)
         for name in ("interval", "unseen"):
             own = getattr(self, name)

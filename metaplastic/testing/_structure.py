@@ -101,10 +101,10 @@ def aux(subject: Subject) -> None:
 
 @check(CHECKS, "hooks", needs=("networks",))
 def hooks(subject: Subject) -> None:
-    """`predict`, `after_step` and `angles` return what the trainer needs."""
+    """`predict`, `after_step`, `trained`, `angles` and `sizes` return what the trainer needs."""
     rule = subject.rule
     for case in subject.cases[0]:
-        problem, _, step = subject.shapes(case)
+        problem, plastic, step = subject.shapes(case)
         model, state, x = problem.model, step.state, problem.x
         scores = eqx.filter_eval_shape(rule.predict, model, state, x)
         if getattr(scores, "shape", None) != (BATCH, CLASSES):
@@ -113,9 +113,17 @@ def hooks(subject: Subject) -> None:
         if jax.tree.structure(after) != jax.tree.structure(model):
             raise Failed("`after_step` changes the network's structure: return (network, state)")
         _compare_states(state, own)
-        for name, angle in eqx.filter_eval_shape(rule.angles, model, state).items():
-            if getattr(angle, "shape", None) != ():
-                raise Failed(f"`angles` has {_what(angle)} for {name!r}: return one number a name")
+        told = eqx.filter_eval_shape(rule.trained, model)
+        same = jax.tree.structure(told) == jax.tree.structure(plastic)
+        if not same or not all(isinstance(own, bool) for own in jax.tree.leaves(told)):
+            raise Failed("`trained` does not say True or False for each weight: map over weights")
+        for hook in ("angles", "sizes"):
+            found = eqx.filter_eval_shape(getattr(rule, hook), model, state)
+            for name, own in found.items():
+                if getattr(own, "shape", None) != ():
+                    raise Failed(
+                        f"`{hook}` has {_what(own)} for {name!r}: return one number a name"
+                    )
 
 
 @check(CHECKS, "dtype", needs=("structure",))

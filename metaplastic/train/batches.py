@@ -15,6 +15,9 @@ from ..data import Dataset, split_validation
 from .options import TrainOptions
 from .shuffle import shuffled
 
+_MOST_VALUES = 4e9
+"""Pixels of all training images together, after `--resize`."""
+
 
 class Split(eqx.Module):
     """Examples with labels, on the device."""
@@ -83,6 +86,7 @@ def make_batches(dataset: Dataset, options: TrainOptions, *, seed: int = 0) -> B
             f"{dataset.name}: choose at most {len(y)}"
         )
     shape = dataset.shape
+    _require_room(len(y), shape, options.resize)
     if len(shape) != 3 and (options.resize or options.augment):
         name = "--resize" if options.resize else "--augment"
         raise UsageError(f"{name} needs images, {dataset.name} has examples of shape {shape}")
@@ -103,6 +107,17 @@ def make_batches(dataset: Dataset, options: TrainOptions, *, seed: int = 0) -> B
     )
 
 
+def _require_room(examples: int, shape: tuple[int, ...], side: int | None) -> None:
+    """Raise `UsageError` where enlarged images would take more memory than machines have."""
+    values = examples * (side or 0) ** 2 * shape[-1]
+    if values > _MOST_VALUES:
+        fits = int((_MOST_VALUES / examples / shape[-1]) ** 0.5)
+        raise UsageError(
+            f"--resize {side} makes {values / 1e9:,.0f} billion pixels of {examples:,} images: "
+            f"choose at most {fits}"
+        )
+
+
 def _prepare(x: np.ndarray, shape: tuple[int, ...], side: int | None) -> jax.Array:
     x = x.reshape(len(x), *shape)
     if side is None or (side, side) == shape[:2]:
@@ -111,7 +126,7 @@ def _prepare(x: np.ndarray, shape: tuple[int, ...], side: int | None) -> jax.Arr
         np.asarray(
             jax.image.resize(part.astype(np.float32), (len(part), side, side, shape[2]), "linear")
         )
-        for part in np.array_split(x, max(1, len(x) // 5000))
+        for part in np.array_split(x, max(1, len(x) // 5000, len(x) * side**2 // 10**8))
     ]
     resized = np.concatenate(parts)
     return jnp.asarray(resized.round().astype(np.uint8) if x.dtype == np.uint8 else resized)

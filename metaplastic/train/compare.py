@@ -6,11 +6,13 @@ Akrout, 2021), so that a comparison at one shared rate says little.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import data
 from .._devices import check_share
+from .._errors import UsageError
 from ..report.records import RunFolder
 from ..rules.base import AbstractRule
 from .entrant import Entrant, compete, part
@@ -30,6 +32,33 @@ class Protocol:
     grid_seeds: int = 1
     grid_epochs: int | None = None
 
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise `UsageError` for what cannot work, or would train the same thing twice.
+
+        `labels`: of the rules that are compared.
+        """
+        if not self.rates:
+            raise UsageError("--rates names no learning rate: give one, or several to choose from")
+        for rate in self.rates:
+            if not 0 < rate < math.inf:
+                raise UsageError(f"--rates {rate:g}: each learning rate must be positive")
+            if self.rates.count(rate) > 1:
+                raise UsageError(f"--rates names {rate:g} twice: name each learning rate once")
+        if not 1 <= self.grid_seeds <= len(self.seeds):
+            raise UsageError(
+                f"--grid-seeds {self.grid_seeds}: choose from 1 to {len(self.seeds)}, the --seeds"
+            )
+        if self.grid_epochs is not None and self.grid_epochs < 1:
+            raise UsageError(
+                f"--grid-epochs {self.grid_epochs}: at least 1 is needed; leave it out for all"
+            )
+        for label in labels:
+            if list(labels).count(label) > 1:
+                raise UsageError(
+                    f"{label} is named twice: name it once, or with other options, as in "
+                    "pepita:feedback-scale=0.2"
+                )
+
 
 def compare(
     rules: Sequence[tuple[str, str, AbstractRule]],
@@ -43,6 +72,7 @@ def compare(
     Every rate is chosen on a validation set (a tenth of the training set unless the options say
     otherwise) that all rules share.
     """
+    shared.check([label for label, _, _ in rules])
     dataset = data.load(shared.options.data)
     check_share(shared.options.devices, len(shared.seeds) * max(len(shared.rates), 1))
     options = dataclasses.replace(shared.options, validation=shared.options.validation or 0.1)

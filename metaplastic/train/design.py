@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .. import _registry
-from .._errors import UsageError, nearest
+from .._errors import UsageError, nearest, require_number
 from .._types import Key
 
 KINDS = {"learner": "learners", "rule": "rules", "task": "tasks", "estimator": "estimators"}
@@ -111,4 +111,6 @@ def _known(member: Any, part: Part, what: str, leave_out: tuple[str, ...] = ()) 
     for name in part.fields:
         if name not in own:
             raise UsageError(f"the {what} {part.name} has no option {name!r}: {nearest(name, own)}")
+    for name, value in part.fields.items():
+        require_number(f"--{what}.{name.replace('_', '-')}", value)
     return dict(part.fields)

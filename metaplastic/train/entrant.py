@@ -136,6 +136,9 @@ def _row(
             "epoch": [record["epoch"] for record in records],
             "test_accuracy": [record["test_accuracy"] for record in records],
         },
+        "first_decay": min(options.milestones, default=None)
+        if options.schedule == "step"
+        else None,
         "grid": grid,
         "seconds": round(outcome.seconds, 3),
     }

@@ -204,8 +204,10 @@ class _Loop:
             found["update_angle"] = {
                 f"layer {layer + 1}": own.tolist() for layer, own in enumerate(angles.T)
             }
-        weight_angles = {name: _floats(own) for name, own in trainer.angles(state).items()}
-        return found | ({"weight_angle": weight_angles} if weight_angles else {})
+        for kind, values in trainer.weight_measures(state).items():
+            if values:
+                found[kind] = {name: _floats(own) for name, own in values.items()}
+        return found
 
     def _flush(self) -> None:
         if self.folder is not None and self.unwritten:

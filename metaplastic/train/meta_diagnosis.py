@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from ..learners._phase_walk import Moment, walk
 from ..learners.bilevel import AbstractBilevelLearner
 from ..learners.lifetime import live
 from ..learners.paths import path_name
-from ..meta.base import count
+from ..learners.solver import Batch
+from ..meta.base import Blame, count
 from ..tasks.base import Episode
 from .meta_trainer import MetaReplica, MetaTrainer
 
@@ -24,22 +26,17 @@ class Diagnosis(NamedTuple):
     moment: int | None
     """Moment within the lifetime; None where the forward pass is finite throughout."""
     what: str
-    """The answer, the path of an array of the fast state, or the gradient of a meta-parameter."""
+    """The task's data, the answer, the path of an array of the fast state, or the gradient of a
+    meta-parameter."""
     unit: str = "moment"
     """What the lifetime is made of: moments, or steps of a solver."""
-
-    @property
-    def remedy(self) -> str:
-        """What to try: smaller steps of what went out of bounds."""
-        phase = self.unit == "step"
-        return (
-            "a smaller --learner.rate or --estimator.rate" if phase else "a smaller --lr, --clip 1"
-        )
+    remedy: str = "a smaller --lr, --clip 1"
+    """What to try."""
 
     def __str__(self) -> str:
         where = "" if self.lifetime is None else f" in lifetime {self.lifetime}"
         when = "" if self.moment is None else f", {self.unit} {self.moment}"
-        return f"{self.what} is not finite{where}{when}"
+        return f"{self.what} not finite{where}{when}"
 
 
 def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis:
@@ -47,25 +44,79 @@ def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis
 
     `replica` is as it was before that meta-step (no leading axis).
     """
-    episodes, key = trainer.episodes(trainer.task_at(step), replica, jnp.int32(step))
-    learner = trainer.learner(replica)
+    learner, episodes, key = _lifetimes(trainer, replica, step)
     keys = jr.split(key, count(episodes))
     for lifetime in range(count(episodes)):
         episode = jax.tree.map(lambda leaf, i=lifetime: leaf[i], episodes)
-        found = _forward(learner, episode, keys[lifetime])
+        found = _lived(trainer, learner, episode, keys[lifetime])
         if found is not None:
-            settles = isinstance(learner, AbstractBilevelLearner)
-            return Diagnosis(lifetime, *found, unit="step" if settles else "moment")
-        blamed = trainer.estimator.blame(learner, episode, key=keys[lifetime])
-        if blamed is not None:
-            return Diagnosis(lifetime, None, blamed, unit="step")
+            return (_data(episode) or found)._replace(lifetime=lifetime)
     for lifetime in range(count(episodes)):
         one = jax.tree.map(lambda leaf, i=lifetime: leaf[i : i + 1], episodes)
         path = _backward(trainer, learner, one, key)
         if path is not None:
-            return Diagnosis(lifetime, None, f"the meta-gradient of {path}")
+            return Diagnosis(lifetime, None, f"the meta-gradient of {path} is")
     path = _backward(trainer, learner, episodes, key)
-    return Diagnosis(None, None, f"the meta-gradient of {path or trainer.leaves[0]}")
+    return Diagnosis(None, None, f"the meta-gradient of {path or trainer.leaves[0]} is")
+
+
+def worst_lifetime(
+    trainer: MetaTrainer, replica: MetaReplica, step: int, measure: str
+) -> str | None:
+    """Where in a meta-step a measure of `MetaAux.quality` is worst, if the estimator can say."""
+    learner, episodes, key = _lifetimes(trainer, replica, step)
+    return trainer.estimator.worst(measure, learner, episodes, key=key)
+
+
+def _lifetimes(trainer: MetaTrainer, replica: MetaReplica, step: int) -> tuple[Any, Episode, Any]:
+    episodes, key = trainer.episodes(trainer.task_at(step), replica, jnp.int32(step))
+    return trainer.learner(replica), episodes, key
+
+
+def _lived(trainer: MetaTrainer, learner: Any, episode: Episode, key: Any) -> Diagnosis | None:
+    """What is not finite in a lifetime, or in what the estimator makes of it."""
+    found = _forward(learner, episode, key)
+    if found is not None:
+        moment, what = found
+        if not isinstance(learner, AbstractBilevelLearner):
+            return Diagnosis(None, moment, f"{what} is")
+        if episode.stream.x.shape[0] != 1:
+            return Diagnosis(None, moment, f"{what} is", remedy=Blame("").remedy)
+        blame = Blame(what, *_free_moment(learner, episode, key))
+    else:
+        blame = trainer.estimator.blame(learner, episode, key=key)
+    if blame is None:
+        return None
+    return Diagnosis(None, blame.step, f"{blame.what} is", blame.unit, blame.remedy)
+
+
+def _free_moment(learner: AbstractBilevelLearner, episode: Episode, key: Any) -> Moment:
+    """The step at which the free phase of a lifetime of one moment breaks."""
+    stream = episode.stream
+    assert stream.y is not None
+    birth_key, step_key = jr.split(key)
+    born = learner.start(key=birth_key)
+    support = Batch(learner.perceive(stream.x[0]), stream.y[0])
+    found = walk(learner, born, support, key=jr.fold_in(step_key, 0)).breaks()
+    return Moment(None) if found is None else found
+
+
+def _data(episode: Episode) -> Diagnosis | None:
+    """The task's examples or questions, where they are what is not finite."""
+    remedy = "data without NaN and infinity"
+    for moment in range(episode.stream.x.shape[0]):
+        own = jax.tree.map(lambda leaf, i=moment: leaf[i], (episode.stream.x, episode.stream.y))
+        if not _finite(own):
+            return Diagnosis(None, moment, "the task's examples are", remedy=remedy)
+    if episode.query is not None and not _finite((episode.query.x, episode.query.y)):
+        return Diagnosis(None, None, "the task's questions are", remedy=remedy)
+    return None
+
+
+def _finite(tree: Any) -> bool:
+    return all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf)
+    )
 
 
 def _forward(learner: Any, episode: Episode, key: jax.Array) -> tuple[int | None, str] | None:

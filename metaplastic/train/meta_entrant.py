@@ -119,7 +119,7 @@ def _train(
     gradient = None
     if final:  # nobody looks at what a grid leaves
         gradient = _gradient_report(trainer, entrant)
-        write_portrait(trainer, outcome.state, entrant.seeds, outcome.test, folder)
+        write_portrait(trainer, outcome.state, entrant.seeds, outcome.test, folder, reporter)
     measured = None if entrant.measure is None else entrant.measure(trainer, outcome)
     return {
         "test": test_summary(outcome, trainer),
@@ -143,23 +143,28 @@ def _lifetimes(trainer: MetaTrainer, entrant: MetaEntrant) -> int:
 
 
 def _gradient_report(trainer: MetaTrainer, entrant: MetaEntrant) -> dict[str, Any] | None:
-    """Error, time and memory of the first meta-gradient, where lifetimes settle to a minimum."""
-    from ..analysis.meta_gradients import exact_gradient, gradient_reports, has_exact_gradient
+    """Error, time and memory of the first meta-gradient, where lifetimes settle; `no_reference`
+    says why there is no error."""
+    from ..analysis.meta_gradients import exact_gradient, gradient_reports, is_small
+    from ..learners.bilevel import AbstractBilevelLearner
 
     state = trainer.initial(entrant.seeds[:1])
     replica = jax.tree.map(lambda leaf: leaf[0], state)
     learner = trainer.learner(replica)
-    if not has_exact_gradient(learner):
+    if not isinstance(learner, AbstractBilevelLearner):
         return None
     episodes, key = trainer.episodes(trainer.task, replica, jnp.int32(0))
     options = {"key": key, "where": trainer.where}
+    exact, missing = None, {}
     try:
         exact = exact_gradient(learner, episodes, **options)
-    except UsageError:
-        exact = None
+    except UsageError as error:
+        missing = {"no_reference": str(error)}
+    if not is_small(learner):
+        return missing
     estimators = {"own": trainer.estimator}
     report = gradient_reports(estimators, learner, episodes, exact=exact, **options)["own"]
-    return report._asdict()
+    return {**report._asdict(), **missing}
 
 
 def _curve(records: list[dict[str, Any]]) -> dict[str, Any]:

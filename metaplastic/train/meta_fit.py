@@ -16,6 +16,7 @@ from .checkpoint import Checkpoints
 from .fit import Reporter, Silent
 from .meta_diagnosis import diagnose
 from .meta_trainer import MetaMetrics, MetaReplica, MetaTrainer
+from .meta_warnings import MetaWarnings
 from .species import begin_again, leaders, pick
 
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -38,7 +39,7 @@ class MetaOutcome:
     lifetimes_per_second: float = 0.0
     """Of all seeds, in the chunks after the first."""
     warning: str | None = None
-    """Why the estimator's meta-gradients were not to be trusted, if so."""
+    """Why the estimator's meta-gradients were not to be trusted, if so; a line for each reason."""
 
 
 def meta_fit(
@@ -82,7 +83,7 @@ class _Loop:
         reporter.compiling(name)
         self.state = trainer.initial(seeds, values)
         self.last_test: np.ndarray | None = None
-        self.warning: str | None = None
+        self.warnings = MetaWarnings(trainer, self._seed)
         self.checkpoints: Checkpoints | None = None
         if folder is not None:
             self.checkpoints = Checkpoints(folder.checkpoints, run=folder.path)
@@ -106,7 +107,9 @@ class _Loop:
         speed = float(np.median(self.speeds[1:] or self.speeds or [0.0]))
         test = self.last_test if self.last_test is not None else self._test()[1]
         seconds = self._seconds()
-        return MetaOutcome(self.records, self._best(), test, seconds, speed, self.warning)
+        return MetaOutcome(
+            self.records, self._best(), test, seconds, speed, str(self.warnings) or None
+        )
 
     def _leaders(self) -> np.ndarray:
         """The best species of each seed so far; the first where no meta-step is on record."""
@@ -132,10 +135,13 @@ class _Loop:
         lived = loss.size * self.trainer.lifetimes()
         self.speeds.append(lived / max(time.monotonic() - began, 1e-9))
         self._check(state)
+        before = self.step, self.state
         self.state, self.step = state, end
         test = end == options.steps or bool(options.test_every and end % options.test_every == 0)
         self._record(end, self._means(metrics), test=test)
-        self._warn(metrics)
+        quality = {name: np.asarray(own) for name, own in metrics.quality.items()}
+        for sentence in self.warnings.hear(quality, (before[0], end), before[1]):
+            self.reporter.note(sentence)
         shown = {"meta-loss": float(np.mean(self.records[-1]["meta_loss"]))}
         if "test_metric" in self.records[-1]:
             shown["test"] = float(np.mean(self.records[-1]["test_metric"]))
@@ -165,14 +171,6 @@ class _Loop:
         seed, number = divmod(index, self.trainer.options.species)
         own = str(self.seeds[seed])
         return own if self.trainer.options.species == 1 else f"{own}, species {number}"
-
-    def _warn(self, metrics: MetaMetrics) -> None:
-        """Say once, in the estimator's words, that its estimates are not to be trusted."""
-        means = {name: float(np.nanmean(own)) for name, own in metrics.quality.items()}
-        advice = self.trainer.estimator.advice(means)
-        if advice is not None and self.warning is None:
-            self.warning = f"from meta-step {self.step} on: {advice}"
-            self.reporter.note(self.warning)
 
     # Records
 

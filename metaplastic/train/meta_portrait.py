@@ -21,7 +21,7 @@ from .._files import write_atomic
 from .._types import Key
 from ..analysis.adapted_curves import adapted_curves
 from ..analysis.lifetimes import class_groups, interference, update_alignment
-from ..analysis.one_lifetime import compiled_once, fast_numbers, one_lifetime
+from ..analysis.one_lifetime import STATE, compiled_once, fast_numbers, one_lifetime
 from ..learners._strengths import strength_tree
 from ..learners._synaptic import AbstractSynapticLearner
 from ..learners.online import OnlineLearner
@@ -29,18 +29,20 @@ from ..learners.paths import path_name, paths
 from ..report.portrait import FILE
 from ..report.records import RunFolder
 from ..tasks.base import AbstractTask
+from .fit import Reporter, Silent
 from .meta_trainer import MetaReplica, MetaTrainer
 
 FEWEST_STEPS = 50
 """Runs of fewer meta-steps are trials, which have no portrait."""
 MOST_FAST_NUMBERS = 200_000
-"""Learners of which more changes within a lifetime have no portrait of their lifetimes."""
+"""Learners of which more changes within a lifetime have no maps of it."""
 _MOST_SLOW_NUMBERS = 300_000
 """Numbers of a map of meta-parameters."""
-_MOST_WORK = 30_000_000
-"""Moments times fast numbers, up to which measuring every moment's change takes seconds."""
+_MOST_WORK = 600_000_000
+"""Lifetimes times moments times fast numbers, up to which measuring every moment's change takes
+seconds."""
 _SAMPLE = 20
-"""Lifetimes that are measured."""
+"""Lifetimes that are measured, where they are small enough."""
 
 
 def write_portrait(
@@ -49,14 +51,19 @@ def write_portrait(
     seeds: Sequence[int],
     test: np.ndarray,
     folder: RunFolder,
+    reporter: Reporter | None = None,
 ) -> None:
     """Write the portrait of a run's median seed into its folder, unless the run was a trial.
 
-    `test` [seeds, lifetimes] is the metric by which the median is found.
+    `test` [seeds, lifetimes] is the metric by which the median is found. The reporter hears what is
+    left out.
     """
     if trainer.options.steps < FEWEST_STEPS:
         return
-    write_atomic(folder.path / FILE, _npz(portrait(trainer, state, seeds, test)), run=folder.path)
+    found = portrait(trainer, state, seeds, test)
+    write_atomic(folder.path / FILE, _npz(found), run=folder.path)
+    for text in found.get("about/left_out", ()):
+        (reporter or Silent()).note(f"not drawn: {text}")
 
 
 def portrait(
@@ -65,7 +72,8 @@ def portrait(
     """Arrays by `section/name`: `lifetime`, `curves`, `alignment`, `interference`, `start`, `end`,
     `strengths`.
 
-    A section is there where the learner and the task have it and are small enough for it.
+    A section is there where the learner and the task have it and are small enough for it; what is
+    left out for its size is named in `about/left_out`.
     """
     per_seed = test.mean(-1)
     index = int(np.argsort(per_seed)[(len(per_seed) - 1) // 2])
@@ -75,20 +83,36 @@ def portrait(
     start = _start(trainer, state, seeds, index)
     sections["start"], sections["end"] = _matrices(start), _matrices(learner)
     sections["strengths"] = _strengths(learner)
-    size = fast_numbers(learner)
-    if size <= MOST_FAST_NUMBERS:
-        lived = one_lifetime(learner, trainer.test_task, key=key)
-        sections["lifetime"] = lived.arrays()
-        curves = adapted_curves(learner, trainer.test_task, key=key)
-        sections["curves"] = {} if curves is None else curves.arrays()
-        if isinstance(learner, OnlineLearner) and len(lived.x) * size <= _MOST_WORK:
-            sections |= _changes(learner, trainer.test_task, lived.y is not None, key)
+    found, left_out = _lived(learner, trainer.test_task, key)
+    sections |= found
+    if left_out:
+        sections["about"]["left_out"] = left_out
     return {
         f"{section}/{name}": np.asarray(value)
         for section, own in sections.items()
         for name, value in own.items()
         if value is not None
     }
+
+
+def _lived(learner: Any, task: AbstractTask, key: Key) -> tuple[dict[str, Any], list[str]]:
+    """`(sections about held-out lifetimes, what is too large to be among them)`."""
+    left_out: list[str] = []
+    size = fast_numbers(learner, task)
+    lived, curves = one_lifetime(learner, task, key=key), adapted_curves(learner, task, key=key)
+    shown = lived.arrays()
+    if size > MOST_FAST_NUMBERS:
+        shown = {name: own for name, own in shown.items() if not name.startswith(STATE)}
+        left_out.append(f"maps of the fast state, which has {size:,} numbers")
+    sections = {"lifetime": shown, "curves": {} if curves is None else curves.arrays()}
+    if isinstance(learner, OnlineLearner):
+        moments = len(lived.x)
+        count = min(_SAMPLE, _MOST_WORK // max(moments * size, 1))
+        if count:
+            sections |= _changes(learner, task, lived.y is not None, jr.split(key, count))
+        else:
+            left_out.append(f"changes of {size:,} numbers over {moments:,} moments")
+    return sections, left_out
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
@@ -142,9 +166,10 @@ def _strengths(learner: Any) -> dict[str, Any]:
     }
 
 
-def _changes(learner: OnlineLearner, task: AbstractTask, told: bool, key: Key) -> dict[str, Any]:
-    """What the changes of some lifetimes do, lifetimes first."""
-    keys = jr.split(key, _SAMPLE)
+def _changes(
+    learner: OnlineLearner, task: AbstractTask, told: bool, keys: jax.Array
+) -> dict[str, Any]:
+    """What the changes of some lifetimes, one a key, do; lifetimes first."""
     found: dict[str, Any] = {}
     if told:
         measured = compiled_once(_alignment)(learner, task, keys)

@@ -51,6 +51,7 @@ def write_rule(
             "seed": seeds[index],
             "scores": scores,
             "command": command(design, trainer.options, seeds),
+            "lifetime": _lifetime(trainer),
         },
         "use": _use(design, trainer),
     }
@@ -59,14 +60,22 @@ def write_rule(
     return {"formula": formula, "seed": seeds[index], "file": str(path)}
 
 
+_EPOCHS = 5
+
+
 def _use(design: Design, trainer: MetaTrainer) -> dict[str, Any]:
-    """Options of `metaplastic train` that come nearest to the rule's lifetimes."""
+    """Options of `metaplastic train` that come nearest to the rule's lifetimes.
+
+    A whole data set is many lifetimes long, in which a rule goes on to change the weights as much
+    as in the first: the rate falls to zero, and the epochs are few.
+    """
     own = design.learner.fields
-    episode = eqx.filter_eval_shape(trainer.task.sample, jr.key(0))
     use = {
         "lr": own.get("rate"),
         "optimiser": "sgd",
-        "batch_size": episode.stream.x.shape[1],
+        "schedule": "cosine",
+        "epochs": _EPOCHS,
+        "batch_size": _lifetime(trainer)["examples"],
         "hidden": own.get("hidden"),
         "filters": own.get("filters"),
         "activation": own.get("activation"),
@@ -74,6 +83,12 @@ def _use(design: Design, trainer: MetaTrainer) -> dict[str, Any]:
         "initialiser": own.get("redraw") or own.get("initialiser"),
     }
     return {name: value for name, value in use.items() if value is not None}
+
+
+def _lifetime(trainer: MetaTrainer) -> dict[str, int]:
+    """How many updates the rule was learned for, and by how many examples each."""
+    updates, examples = eqx.filter_eval_shape(trainer.task.sample, jr.key(0)).stream.x.shape[:2]
+    return {"updates": updates, "examples": examples}
 
 
 # The command line of a design

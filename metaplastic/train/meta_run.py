@@ -101,7 +101,7 @@ def _run(
 ) -> dict[str, Any]:
     name = label(design)
     outcome = meta_fit(trainer, config["seeds"], folder=folder, reporter=reporter, name=name)
-    write_portrait(trainer, outcome.state, config["seeds"], outcome.test, folder)
+    write_portrait(trainer, outcome.state, config["seeds"], outcome.test, folder, reporter)
     scores = test_summary(outcome, trainer)
     discovered = write_rule(
         trainer,

@@ -25,8 +25,7 @@ def make_optimiser(options: TrainOptions) -> optax.GradientTransformation:
     if kind in ("momentum", "nesterov"):
         parts.append(optax.trace(options.momentum, nesterov=kind == "nesterov"))
     elif kind in ("adam", "adamw"):
-        # eps_root keeps the derivative of a step finite where meta-learning goes through it.
-        parts.append(optax.scale_by_adam(eps_root=1e-8))
+        parts.append(optax.scale_by_adam())
     elif kind == "rmsprop":
         parts.append(optax.scale_by_rms())
     if options.weight_decay and kind == "adamw":
@@ -45,4 +44,6 @@ def make_schedule(options: TrainOptions, steps_per_epoch: int) -> Schedule:
         return lambda step: 0.5 * (1 + jnp.cos(jnp.pi * step.astype(jnp.float32) / last))
     if options.schedule == "linear":
         return lambda step: 1 - step.astype(jnp.float32) / last
+    if options.schedule == "cooldown":
+        return lambda step: jnp.minimum(1, 2 - 2 * step.astype(jnp.float32) / last)
     return lambda step: jnp.ones((), jnp.float32)

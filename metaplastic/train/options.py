@@ -6,10 +6,10 @@ Plain Python: a run record holds exactly these fields.
 from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from .._errors import UsageError, nearest
+from .._errors import UsageError, nearest, require_number
 
 OptimiserName = Literal["momentum", "nesterov", "sgd", "adam", "adamw", "rmsprop"]
-ScheduleName = Literal["constant", "step", "cosine", "linear"]
+ScheduleName = Literal["constant", "step", "cosine", "linear", "cooldown"]
 InputRange = Literal["unit", "symmetric", "standardised"]
 
 
@@ -50,7 +50,7 @@ class TrainOptions:
     clip: float | None = None
     """Largest global norm of the updates."""
     schedule: ScheduleName = "constant"
-    """How the learning rate changes."""
+    """How the learning rate changes; `cooldown`: linearly to 0 in the second half."""
     milestones: tuple[float, ...] = (60.0, 90.0)
     """Epochs after which the schedule `step` multiplies the rate by `decay`."""
     decay: float = 0.1
@@ -68,7 +68,8 @@ class TrainOptions:
     average_last: int = 1
     """Accuracy reported is the mean over this many last epochs."""
     alignment: bool = True
-    """Measure at every epoch the angle of each layer's update to that of backpropagation."""
+    """Measure at every epoch the angle of each layer's update to that of backpropagation, and
+    angles and sizes of forward and feedback weights."""
     parallel: Literal["auto", "batch", "loop"] = "auto"
     """Many seeds: in one batched program, or one after the other; `auto` decides by size."""
     devices: int | None = None
@@ -84,6 +85,11 @@ class TrainOptions:
             if choices and value is not None and value not in choices:
                 option = name.replace("_", "-")
                 raise UsageError(f"--{option} {value}: {nearest(str(value), choices)}")
+        for name, value in vars(self).items():
+            require_number(f"--{name.replace('_', '-')}", value)
+        for milestone in self.milestones:
+            if milestone < 0:
+                raise UsageError(f"--milestones {milestone:g}: it must not be negative")
         positive = {
             "epochs": self.epochs,
             "batch-size": self.batch_size,

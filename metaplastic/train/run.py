@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from .. import _registry, data
@@ -138,9 +139,7 @@ def _run(
         control = {"rule": "shallow", "test_accuracy": summary(control_outcome, options)}
     result = {
         "rule": name,
-        "formula": trainer.rule.file.card["formula"]
-        if isinstance(trainer.rule, FiledRule)
-        else None,
+        "formula": _formula(trainer.rule, outcome),
         "data": config["data"]["name"],
         "model": options.model,
         "seeds": seeds,
@@ -153,6 +152,13 @@ def _run(
     }
     folder.write_result(result)
     return result
+
+
+def _formula(rule: AbstractRule, outcome: Outcome) -> str | None:
+    """The rule of a rule file with its coefficients, from the file's values."""
+    if not isinstance(rule, FiledRule):
+        return None
+    return rule.formula(jax.tree.map(lambda leaf: leaf[0], outcome.state.rule))
 
 
 def protocol(options: TrainOptions) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from .._types import Key
 from ..data import Dataset
 from ..losses import LOSSES
 from ..models import absorb_statistics, plastic_layers, weights
+from ..rules._feedback import norm
 from ..rules.backprop import Backprop
 from ..rules.base import AbstractRule
 from .batches import Batches, Split, make_batches, multiplications
@@ -81,7 +82,7 @@ class Trainer:
         self._jit_chunk = jax.jit(self._chunk, static_argnames="length")
         self._jit_scores = jax.jit(self._scores)
         self._jit_alignment = jax.jit(self._alignment)
-        self._jit_angles = jax.jit(self._angles)
+        self._jit_measures = jax.jit(self._measures)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -203,7 +204,12 @@ class Trainer:
             before, replica.rule, x, y, key=rule_key, learning_rate=rate
         )
         steps, optimiser = self._optimiser.update(updates, replica.optimiser, weights(before))
-        after = eqx.apply_updates(before, jax.tree.map(lambda s: -rate * s, steps))
+        moved = jax.tree.map(
+            lambda step, own: -rate * step if own else jnp.zeros_like(step),
+            steps,
+            self.rule.trained(before),
+        )
+        after = eqx.apply_updates(before, moved)
         after = absorb_statistics(after, aux.statistics)
         after, rule_state = self.rule.after_step(before, after, rule_state)
         accuracy = (aux.output.argmax(-1) == y.argmax(-1)).mean()
@@ -275,12 +281,24 @@ class Trainer:
 
     def angles(self, state: Replica) -> dict[str, jax.Array]:
         """Angles between forward and feedback weights by name, [replicas] each."""
-        return self.spread.take(self._jit_angles(self.spread.put(state)))
+        return self.weight_measures(state)["weight_angle"]
 
-    def _angles(self, state: Replica) -> dict[str, jax.Array]:
-        return self._replicas(
-            lambda _, replica: self.rule.angles(self.model(replica), replica.rule), None, state
-        )
+    def weight_measures(self, state: Replica) -> dict[str, dict[str, jax.Array]]:
+        """`weight_angle` (`angles`) and `weight_size`: by name, [replicas] each. Sizes are |W_l| of
+        every plastic layer, and those that the rule gives of its feedback weights."""
+        return self.spread.take(self._jit_measures(self.spread.put(state)))
+
+    def _measures(self, state: Replica) -> dict[str, dict[str, jax.Array]]:
+        def one(_: None, replica: Replica) -> dict[str, dict[str, jax.Array]]:
+            model = self.model(replica)
+            layers = enumerate(plastic_layers(model), 1)
+            own = {f"|W{index}|": norm(layer.weight) for index, layer in layers}
+            return {
+                "weight_angle": self.rule.angles(model, replica.rule),
+                "weight_size": own | self.rule.sizes(model, replica.rule),
+            }
+
+        return self._replicas(one, None, state)
 
 
 def _shapes(batches: Batches) -> Any:

@@ -108,6 +108,23 @@ def test_gradient_descent_is_aligned_with_the_gradient(getkey):
     assert np.allclose(found.before - found.after, found.expected, rtol=0.3)
 
 
+def test_moments_that_a_lifetime_lacks_have_no_direction(getkey):
+    """Of the gradient itself every other cosine is 1."""
+    task = SinusoidSequence(functions=3, batches=4, shots=5, queries=6, vary_length=True)
+    model = mlp((4,), 1, hidden=(6, 5), key=getkey())
+    learner = OnlineLearner(model, Backprop(loss="squared_error"), rate=0.002, key=getkey())
+    keys = jr.split(getkey(), 6)
+    one = jax.jit(jax.vmap(lambda key: (task.sample(key), key)))(keys)[0]
+    found = jax.jit(jax.vmap(lambda episode, key: update_alignment(learner, episode, key=key)))(
+        one, keys
+    )
+    absent = ~np.asarray(one.stream.mask)
+    assert absent.any() and not absent.all()
+    for own in found:
+        assert (np.isnan(own).reshape(6, 12, -1) == absent[..., None]).all()
+    assert np.allclose(np.asarray(found.overall)[~absent], 1, atol=1e-5)
+
+
 def test_alignment_of_one_change_of_feedback_and_plasticity(x64, getkey):
     learner, episode, key = flp(getkey), sample(getkey()), getkey()
     found = update_alignment(learner, episode, key=key)

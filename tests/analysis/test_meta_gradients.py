@@ -16,6 +16,7 @@ from metaplastic.learners.online import online
 from metaplastic.meta.contrastive import Contrastive
 from metaplastic.meta.implicit import Implicit
 from metaplastic.rules.backprop import Backprop
+from metaplastic.rules.feedback_alignment import FeedbackAlignment
 from metaplastic.tasks.bilevel_quadratic import BilevelQuadratic, closed_form
 from metaplastic.tasks.sinusoid import Sinusoid
 
@@ -73,7 +74,7 @@ def test_a_minimum_that_is_not_there_is_refused():
     with jax.enable_x64(True):
         task = Sinusoid(shots=3, queries=2)
         learner = complex_synapse(
-            task, rule=Backprop(), hidden=(4,), strength=0.0, steps=1, rate=1e-3, key=jr.key(0)
+            task, rule=Backprop(), hidden=(4,), strength=1e-9, steps=1, rate=1e-3, key=jr.key(0)
         )
         lifetimes = jax.vmap(task.sample)(jr.split(jr.key(1), 1))
         with pytest.raises(UsageError, match="no minimum near the end of the free phase"):
@@ -87,3 +88,10 @@ def test_who_has_an_exact_gradient():
     assert not has_exact_gradient(online(TASK, rule=Backprop(), hidden=(), key=jr.key(0)))
     with pytest.raises(UsageError, match="more than 3000 weights"):
         exact_gradient(large, episodes(), key=jr.key(2))
+
+
+def test_where_a_local_rule_settles_there_is_no_minimum_to_refer_to():
+    local = complex_synapse(TASK, rule=FeedbackAlignment(), hidden=(3,), key=jr.key(0))
+    assert not has_exact_gradient(local)
+    with pytest.raises(UsageError, match="where a local rule settles there is none"):
+        exact_gradient(local, episodes(), key=jr.key(2))

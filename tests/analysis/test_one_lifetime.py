@@ -11,6 +11,7 @@ from metaplastic.learners.hebbian import hebbian
 from metaplastic.learners.lifetime import lifetime
 from metaplastic.learners.online import online
 from metaplastic.rules.backprop import Backprop
+from metaplastic.rules.flp import FLP
 from metaplastic.tasks.one_shot import OneShot
 from metaplastic.tasks.sinusoid import Sinusoid
 
@@ -48,7 +49,18 @@ def test_every_moment_is_kept_at_its_place(getkey):
         trace = 0.75 * trace + 0.25 * jnp.asarray(own.x[t]).T @ post
     np.testing.assert_allclose(own.state["0.trace"][-1], trace, atol=1e-6)
     assert own.asked is None and own.y is None
-    assert fast_numbers(learner) == 20
+    assert fast_numbers(learner, task) == 20
+
+
+def test_coefficients_that_a_lifetime_carries_along_are_no_fast_numbers(getkey):
+    """The rule's state has 60 coefficients, feedback and strengths, which never change."""
+    task = Sinusoid(moments=2)
+    plain = online(task, rule=Backprop(), hidden=(5,), key=getkey())
+    flp = online(task, rule=FLP(), hidden=(5,), key=getkey())
+    assert fast_numbers(flp, task) == fast_numbers(plain, task) == 16
+    assert set(one_lifetime(flp, task, key=getkey()).state) <= {
+        f"model.nodes.{node}.{own}" for node in range(4) for own in ("weight", "bias")
+    }
 
 
 def test_of_large_lifetimes_fewer_moments_are_kept(getkey):

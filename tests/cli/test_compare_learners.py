@@ -5,9 +5,10 @@ import json
 import pytest
 
 from metaplastic._errors import UsageError
-from metaplastic.cli import _compare_learners
+from metaplastic.cli import _compare_learners, compare
 from metaplastic.cli.__main__ import main
 from metaplastic.train.design import Part
+from metaplastic.train.meta_options import MetaOptions
 
 SMALL = ["--task", "sinusoid", "--learner.hidden", "4", "--steps", "10", "--test-lifetimes", "5"]
 BASE = {
@@ -71,6 +72,52 @@ def test_learner_without_a_rule():
     assert (design.learner, design.rule) == (Part("hebbian"), None)
     with pytest.raises(UsageError, match="the learner hebbian takes no rule"):
         _compare_learners._entrant("hebbian:rule=drtp", dict(BASE))
+
+
+def test_without_a_name_the_estimators_that_fit(monkeypatch):
+    """Those of a gradient, of which the learner can be settled or not."""
+    tried = []
+
+    class Trainer:
+        def __init__(self, build, task, estimator, options):
+            tried.append(type(estimator).__name__)
+            if estimator.demands == "settles":
+                raise UsageError("it does not settle")
+
+        def check(self): ...
+
+    monkeypatch.setattr("metaplastic.train.meta_trainer.MetaTrainer", Trainer)
+    found = _compare_learners._fitting(dict(BASE), MetaOptions())
+    assert {"unrolled", "truncated", "first_order"} <= set(found)
+    assert not {"contrastive", "implicit", "cma_es"} & set(found)
+    assert "Contrastive" in tried and "CmaEs" not in tried
+
+
+@pytest.mark.parametrize("given", [["--task", "bilevel_quadratic"], ["--learner=complex_synapse"]])
+def test_a_task_or_a_learner_means_estimators_and_no_rules(given, monkeypatch):
+    monkeypatch.setattr(_compare_learners, "main", lambda names, rest: (names, rest))
+    assert compare.main(given) == ([], given)
+
+
+def test_a_learner_alone_needs_a_task():
+    with pytest.raises(UsageError, match=r"no task given: .* --task TASK; there is: .*sinusoid"):
+        compare.main(["--learner", "complex_synapse"])
+
+
+def test_why_there_is_no_gradient_error_is_said(capsys, monkeypatch):
+    monkeypatch.setattr("metaplastic.report.learner_tables.learner_table", lambda rows: Silent())
+    rows = [
+        {"label": "a", "gradient": {"no_reference": "too large"}},
+        {"label": "b", "gradient": {"relative_error": 0.1}},
+        {"label": "c", "gradient": {"no_reference": "too large"}},
+        {"label": "d", "gradient": None},
+    ]
+    _compare_learners.show({"learners": rows})
+    assert capsys.readouterr().out == "no gradient error of a, c: too large\n"
+
+
+class Silent:
+    def print(self): ...
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,24 @@ def test_config_file_names_the_parts(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["blur", "--help"], "--learner.states"),
+        (["online", "--rule", "pool", "-h"], "--rule.granularity"),
+    ],
+)
+def test_help_needs_no_task(argv, shown, capsys):
+    assert main(["meta", *argv]) == 0
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["meta"], "no learner given: metaplastic meta LEARNER"),
         (["meta", "online"], "no task given: metaplastic meta LEARNER --task TASK"),
         (["meta", "online", "--task"], "--task needs a name: --task NAME"),
+        (["meta", "online", *SMALL, "--task", "few_shot"], "--task is given twice, sinusoid and"),
         (["meta", "pepita", *SMALL], "pepita is a rule, not a learner: metaplastic meta online"),
         (["meta", "onlin", *SMALL], "unknown learner 'onlin': did you mean 'online'?"),
         (["meta", "online", *SMALL, "--task.shot", "1"], "did you mean '--task.shots'?"),

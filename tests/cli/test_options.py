@@ -99,6 +99,12 @@ def test_help_has_the_rules_own_words(capsys):
         ("--seed", ("--seed",)),
         ("--seeds 0", ("--seeds 0", "at least 1")),
         ("surplus", ("unexpected argument", "surplus")),
+        ("--momentum nan", ("--momentum nan", "finite number")),
+        ("--momentum=-inf", ("--momentum -inf", "finite number")),
+        ("--rule.feedback-scale inf", ("--rule.feedback-scale inf", "finite number")),
+        ("--seed 99999999999999999999", ("--seed 99999999999999999999", "2,147,483,647")),
+        ("--hidden 3 3000000000", ("--hidden 3000000000", "2,147,483,647")),
+        ("--momentum nope", ("--momentum nope: it must be a number",)),
     ],
 )
 def test_advice(argv, parts):
@@ -199,3 +205,17 @@ def test_leading_name():
     assert _options.take_name(["pepita", "--seed", "1"], "rule", "") == ("pepita", ["--seed", "1"])
     with pytest.raises(UsageError, match="no rule given: metaplastic train RULE"):
         _options.take_name(["--seed", "1"], "rule", "train RULE")
+
+
+def test_infinite_numbers_of_a_config_file(tmp_path):
+    path = tmp_path / "demo.toml"
+    path.write_text("momentum = nan")
+    assert refused("--config", str(path)) == "--momentum nan: it must be a finite number"
+
+
+def test_numbers_that_may_be_left_out():
+    from metaplastic.cli.reproduce import ReproduceCommand
+
+    with pytest.raises(UsageError) as caught:
+        _options.parse(["--seeds", "nope"], ReproduceCommand, command="reproduce", about="")
+    assert str(caught.value) == "--seeds nope: it must be a whole number"

@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metaplastic import rule_file
+from metaplastic.cli import train
 from metaplastic.cli.__main__ import main
+from metaplastic.rules.pool import Pool, PoolState
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_term" / "centred.py"
+BIO = ("pseudo_gradient", "ehebb", "oja")
 META = ["meta", "online", "--rule", "pool", "--task", "sinusoid", "--learner.hidden", "4"]
 META += ["--learner.rate", "0.5", "--learner.bias", "False", "--learner.start", "fresh"]
 META += ["--steps", "2", "--test-lifetimes", "2", "--freeze", "model", "state.feedback", "--quiet"]
@@ -71,7 +75,10 @@ def test_a_run_goes_on_without_the_file(folder, capsys):
         (["run/rule.safetensor"], 2, "no rule file 'run/rule.safetensor': did you mean"),
         (["mine.npz"], 1, "mine.npz is no rule file"),
         (["nobody"], 2, "unknown rule file 'nobody'"),
-        (["run/rule.safetensors", "--own", "./cented.py:centred"], 2, "needs centred.py:centred"),
+        (["run/rule.safetensors", "--own", "./cented.py:centred"], 2, "there is no file './cented"),
+        (["fbio", "--own", "./centred.py:centred"], 2, "no use for it, it needs nothing of your"),
+        (["fbio", "--rule-file", "oja"], 2, "--rule-file is given twice, fbio and oja"),
+        (["fbio.safetensors"], 2, "did you mean 'fbio', which comes with metaplastic?"),
         (["run/rule.safetensors", "--rule.start", "1"], 2, "unknown option '--rule.start'"),
         ([], 2, "--rule-file needs a name: --rule-file NAME"),
     ],
@@ -88,3 +95,48 @@ def test_wrong_usage_in_one_sentence(argv, status, message, folder, capsys):
 def test_a_rule_and_a_file(folder, capsys):
     assert main(["train", "backprop", "--rule-file", "run/rule.safetensors"]) == 2
     assert "backprop and --rule-file run/rule.safetensors: name a rule" in capsys.readouterr().err
+
+
+def test_what_a_card_says_of_another_model(capsys):
+    """Its defaults are left out where the model has no such option; what is asked for is not."""
+    name, _, options = train._of_file("fbio", ["--model", "lenet", "--epochs", "3"])
+    assert (name, options.hidden, options.activation, options.bias) == (
+        "fbio", None, "softplus", False
+    )  # fmt: skip
+    assert (options.epochs, options.schedule, options.optimiser) == (3, "cosine", "sgd")
+    assert train._of_file("fbio", [])[2].hidden == (170, 130, 100, 70)
+    asked = train._of_file("fbio", ["--model", "lenet", "--hidden", "4"])[2]
+    assert asked.hidden == (4,)
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ({"lr": "abc"}, "its card has --lr 'abc' where a finite number belongs"),
+        ({"hidden": "x"}, "its card has --hidden 'x' where a list or nothing belongs"),
+        ({"hidden": [4.5]}, "each is a whole number or nothing belongs"),
+        ({"optimiser": "magic"}, "its card has --optimiser 'magic' where one of momentum"),
+        ({"initialiser": "a\nb"}, "where a text or nothing belongs"),
+    ],
+)
+def test_a_card_with_options_of_a_wrong_type(use, message, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "own.safetensors"
+    state = PoolState({name: np.zeros((), np.float32) for name in BIO}, None)
+    rule_file.save(path, Pool(), state, {"use": use})
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--rule-file", str(path)]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", rule_file.names())
+def test_what_ships_trains_a_network(name, tmp_path):
+    """With nothing but its name, on another seed than those of the table in the documentation."""
+    argv = ["train", "--rule-file", name, "--seed", "7", "--no-alignment", "--quiet"]
+    assert main([*argv, "--out", str(tmp_path / "run")]) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["test_accuracy"]["mean"] > 0.65  # chance: 0.1
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    accuracy = [own["test_accuracy"][0] for own in map(json.loads, lines) if "test_accuracy" in own]
+    assert accuracy[-1] > max(accuracy) - 0.1

@@ -226,6 +226,28 @@ def test_mini_imagenet_must_be_supplied_and_its_pickles_converted(tmp_path, monk
         load_classes("mini_imagenet")
 
 
+def test_its_pickles_are_recognised_wherever_they_lie(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("METAPLASTIC_DATA", str(tmp_path))
+    pickle = tmp_path / "mini_imagenet" / "mini-imagenet-cache-train.pkl"
+    pickle.parent.mkdir()
+    pickle.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+    for asked in ("mini_imagenet", str(pickle)):
+        with pytest.raises(DataError, match=r"cache-train\.pkl is a pickle.*class_dict"):
+            load_classes(asked)
+    with pytest.raises(DataError, match="class_dict"):
+        load(str(pickle))
+    other = tmp_path / "other.pkl"
+    other.write_bytes(b"")
+    with pytest.raises(DataError, match=r"savez\('other.npz', train=..., test=...\)"):
+        load_classes(str(other))
+    assert not (tmp_path / "owned").exists()
+    sizes = {"train": 64, "val": 16, "test": 20}  # what the conversion leaves beside them
+    stacks = {k: np.zeros((n, 2, 2, 2, 3), np.uint8) for k, n in sizes.items()}
+    np.savez(pickle.parent / "mini_imagenet.npz", **stacks)
+    assert len(load_classes("mini_imagenet")[0].counts) == 64
+
+
 def test_the_conversion_that_is_advised_works(tmp_path, monkeypatch):
     import pickle
     import subprocess

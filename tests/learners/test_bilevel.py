@@ -1,5 +1,7 @@
 """Lifetimes that settle, as learners: the steps of a phase, and what estimators make of them."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ from metaplastic.meta.reptile import Reptile
 from metaplastic.meta.truncated import Truncated
 from metaplastic.meta.unrolled import Unrolled
 from metaplastic.rules.backprop import Backprop
+from metaplastic.rules.feedback_alignment import FeedbackAlignment
 from metaplastic.tasks.sinusoid import Sinusoid
 
 RATE = 0.1
@@ -177,3 +180,25 @@ def test_phases_of_no_fixed_length_are_differentiated_at_their_end_alone(optimis
     for estimator in (Contrastive(), Implicit()):
         gradient, _ = traced(estimator)
         assert len(jax.tree.leaves(gradient)) == 4  # two layers, weights and biases
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_rates_that_settle_nothing_are_refused(small, rate):
+    with pytest.raises(
+        UsageError, match=rf"--learner\.rate {rate}: it must be positive and finite"
+    ):
+        dataclasses.replace(small[0], rate=rate)
+    # Of a grid over rates the program sees one number or another.
+    jax.eval_shape(lambda own: dataclasses.replace(small[0], rate=own).rate, rate)
+
+
+@pytest.mark.parametrize("options", [{"newton": 2}, {"optimiser": "bfgs"}])
+def test_solvers_that_would_not_hear_of_the_rule(options):
+    def shape(rule):
+        return eqx.filter_eval_shape(
+            complex_synapse, Points(), rule=rule, hidden=(3,), key=jr.key(0), **options
+        )
+
+    with pytest.raises(UsageError, match="follows the gradient of the loss, and these weights"):
+        shape(FeedbackAlignment())
+    assert shape(Backprop()).slope_is_gradient

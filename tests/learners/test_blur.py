@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, spread
 from toy_lifetimes import compiled
 
 from metaplastic._errors import UsageError
+from metaplastic.analysis.transplant import transplant
 from metaplastic.learners import _blur_products
 from metaplastic.learners._blur_passes import changes, normalised, strengthened
 from metaplastic.learners._blur_products import correlate, flat, send
@@ -99,44 +100,91 @@ def test_the_special_case_is_gradient_descent(x64, getkey):
             assert float(jnp.abs(slope).max()) > 1e-4
 
 
-@pytest.mark.parametrize("joint", [True, False])
-def test_a_moment_is_the_equations_written_out(x64, getkey, monkeypatch, joint):
-    """Three states, asymmetric channels, additive feedback: every sum with its indices."""
+BOUNDED = {"synapse_norm": True, "oja": 0.1, "saturation": 2.0}
+SETTINGS = [
+    {"norm": "both", "per_layer": True, **BOUNDED},
+    {},
+    {"norm": "both", "over": "layer", "symmetric": True, "channels": "single", **BOUNDED},
+    {"norm": "backward", "backward": "multiplicative", "per_layer": True, "oja": 0.2},
+    {"norm": "forward", "backward": "second_state", "states": 2, "saturation": 1.0},
+    {"backward": "multiplicative", "channels": "single", "synapse_norm": True},
+    {"norm": "both", "symmetric": True, "per_layer": True, "states": 4, "oja": 0.1},
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "joint"),
+    [({}, False), (SETTINGS[0], True), *spread([(own, True) for own in SETTINGS[1:]], 1)],
+)
+def test_a_moment_is_the_equations_written_out(x64, getkey, monkeypatch, options, joint):
+    """Every sum with its indices, under all that a genome and its network may have."""
     monkeypatch.setattr(_blur_products, "_SMALL", 10**9 if joint else 0)
-    (learner, life), (x, y) = drawn(**PLAIN), batch()
+    (learner, life), (x, y) = drawn(**{**PLAIN, **options}), batch()
     after, output = compiled(learner.step)(life, x, y, key=getkey())
-    up, down = _written_out(
-        numbers(learner.genome[0]), numbers(life), np.asarray(x), np.asarray(y), output
-    )
+    up, down, answer = _written_out(learner, numbers(life), np.asarray(x), np.asarray(y))
+    assert np.allclose(output, answer, atol=1e-12)
     assert_close(after.up, tuple(up), 1e-12)
-    assert_close(after.down, tuple(down[1:]), 1e-12)
+    assert len(after.down) == (0 if options.get("symmetric") else 2)
+    if after.down:
+        assert_close(after.down, tuple(down), 1e-12)
 
 
-def _written_out(g, life, x, y, output):
-    """The synapses after a moment, by one sum over all indices for each equation."""
-    a = [np.stack([x, 0 * x, 0 * x], -1)]  # [batch, units, states], as in the paper
-    one = np.ones((len(x), 1, 3))
-    for w in life.up:
-        below = np.concatenate([a[-1], one], 1)
-        a.append(np.tanh(g.gain * np.einsum("cij,cd,bid->bjc", w, g.forward, below)))
-    assert np.allclose(output, a[-1][..., 0], atol=1e-12)
-    a[-1] = np.stack([a[-1][..., 0], 2 * y - 1, 0 * y], -1)
-    for i in (2, 1):
-        message = np.einsum("cij,cd,bjd->bic", life.down[i - 1], g.backward, a[i + 1])
-        a[i] = np.tanh(g.keep * a[i] + g.gain * message)
+def _written_out(learner, life, x, y):
+    """The synapses after a moment, and the answers: each equation one sum over all indices.
 
-    def changed(w, pre, post, form):
+    Activities are [batch, units, states], as in the paper. `genes[i]` is the genome of the
+    synapses that lead to layer i + 1.
+    """
+    wiring, layers = learner.wiring, len(life.up)
+    genes = [numbers(learner.genome[i if len(learner.genome) > 1 else 0]) for i in range(layers)]
+    states = genes[0].states
+    one = np.ones((len(x), 1, states))
+
+    def acting(g, w, inputs):
+        """Synapses with a row for each state; normalised over `inputs`, the presynaptic axis."""
+        if g.scale is not None:
+            w = g.scale * w / np.sqrt(np.square(w).sum(inputs, keepdims=True) + 1e-10)
+        return np.repeat(w, states, 0) if len(w) == 1 else w
+
+    def brought(norm, drive):
+        if norm is None:
+            return drive
+        axes = (0,) if wiring.over == "batch" else (0, 1)
+        deviation = np.sqrt(drive.var(axes, keepdims=True) + 1e-5)
+        return (drive - drive.mean(axes, keepdims=True)) / deviation * norm.deviation + norm.mean
+
+    a = [np.stack([x] + [0 * x] * (states - 1), -1)]
+    for g, w in zip(genes, life.up, strict=True):
+        sent = np.einsum("cij,cd,bid->bjc", acting(g, w, 1), g.forward, np.append(a[-1], one, 1))
+        a.append(np.tanh(brought(g.forward_norm, g.gain * sent)))
+    answer = a[-1][..., 0]
+    a[-1] = np.stack([answer, 2 * y - 1] + [0 * y] * (states - 2), -1)
+    for i in range(layers - 1, 0, -1):
+        g = genes[i]  # presynaptic to what comes down are the units above
+        w = life.up[i][:, :-1] if wiring.symmetric else life.down[i - 1]
+        message = np.einsum("cij,cd,bjd->bic", acting(g, w, 2), g.backward, a[i + 1])
+        added = wiring.backward == "additive"
+        drive = g.keep * a[i] + g.gain * message if added else g.keep * a[i] * message
+        after = np.tanh(brought(g.backward_norm, drive))
+        keeps = wiring.backward == "second_state"
+        a[i] = np.append(a[i][..., :1], after[..., 1:], -1) if keeps else after
+
+    def changed(g, w, pre, post, form, inputs):
         hebb = np.einsum(form, pre, g.pre, g.post, post) / len(x)
-        return g.synapse_keep * w + g.synapse_rate * hebb
+        new = g.synapse_keep * w + g.synapse_rate * hebb
+        if g.oja is not None:
+            new = new - abs(g.synapse_rate) * g.oja * w * np.square(w).sum(inputs, keepdims=True)
+        return new if g.saturation is None else g.saturation * np.tanh(new / g.saturation)
 
     up = [
-        changed(w, np.concatenate([a[i], one], 1), a[i + 1], "bie,ec,cd,bjd->cij")
-        for i, w in enumerate(life.up)
+        changed(g, w, np.append(a[i], one, 1), a[i + 1], "bie,ec,cd,bjd->cij", 1)
+        for i, (g, w) in enumerate(zip(genes, life.up, strict=True))
     ]
-    down = [None] + [
-        changed(w, a[i], a[i - 1], "bje,ec,cd,bid->cij") for i, w in enumerate(life.down, start=2)
+    down = [
+        changed(genes[i], w, a[i + 1], a[i], "bje,ec,cd,bid->cij", 2)
+        for i, w in enumerate(life.down, start=1)
     ]
-    return up, down
+    return up, down, answer
 
 
 def test_symmetric_feedback_is_that_of_the_transpose(x64, getkey):
@@ -193,7 +241,7 @@ def test_normalisation_gives_the_mean_and_deviation_of_the_genome(x64, over):
     broadcast = (slice(None), *(None for _ in range(2 - len(axes))))
     assert np.allclose(after.mean(axes), np.asarray(norm.mean)[broadcast], atol=1e-9)
     assert np.allclose(after.std(axes), np.asarray(norm.deviation)[broadcast], atol=1e-4)
-    assert normalised(None, drive[:, 0], 2, over) is not None
+    assert np.array_equal(normalised(None, drive[:, 0], 2, over), drive[:, 0])
 
 
 def growth(genome, *, axis=1, moments=400):
@@ -304,8 +352,14 @@ def test_genomes_that_do_not_fit():
     learner = shaped(hidden=(4,), per_layer=True)
     with pytest.raises(UsageError, match="each of 2 layers cannot run a network of 3"):
         learner.with_network(TOY, hidden=(4, 4))
-    with pytest.raises(UsageError, match="of 3 states and the network of 2"):
+    with pytest.raises(UsageError, match=r"3 states and the network of 2.*--learner\.states 3"):
         shaped().with_genome(shaped(states=3).genome)
+    with pytest.raises(UsageError, match=r"3 states and the network of 2.*--learner\.states 3"):
+        transplant(shaped(states=3), shaped())
+    with pytest.raises(UsageError, match=r"2 channels and the network of 1.*channels multi"):
+        transplant(shaped(), shaped(channels="single"))
+    with pytest.raises(UsageError, match=r"forward_norm.*has no place in the other learner"):
+        transplant(shaped(), shaped(norm="none"))
     with pytest.raises(UsageError, match="of 1 channels and the network of 2"):
         shaped().with_genome(shaped(channels="single").genome[0])
 

@@ -171,3 +171,9 @@ def test_a_life_is_handed_on(small):
     moved = eqx.tree_at(lambda own: own.fast, life, jax.tree.map(lambda leaf: leaf + 1, life.fast))
     assert_close(weights(learner.inherit(moved).consolidated), moved.fast, 0.0)
     assert with_solver(learner, "sgd", 1).solver.fixed
+
+
+def test_strengths_without_bound_are_refused():
+    for strength in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(UsageError, match=rf"strength {strength}: it must not be negative"):
+            to_half_sum(strength, "half", 3)

@@ -86,7 +86,7 @@ def test_positive_coefficients(getkey):
     learner = hebbian(OneShot(), positive=True, key=getkey())
     alpha = learner.layers[0].plasticity.alpha
     assert (alpha >= jnp.float32(1e-6)).all() and (alpha > 1e-3).any()
-    free = hebbian(OneShot(), plastic=False, positive=True, key=getkey())
+    free = hebbian(OneShot(), plastic=False, key=getkey())
     assert free.constrained().layers[0].plasticity is None
 
 
@@ -96,6 +96,11 @@ def test_positive_coefficients(getkey):
         ({"hidden": (0,)}, "at least one unit"),
         ({"hidden": (3,), "readout": "identity"}, "last layer of 2 units"),
         ({"scale": -1.0}, "not negative"),
+        ({"scale": float("nan")}, "not negative"),
+        ({"plastic": False, "positive": True}, "no-plastic leaves .*--learner.positive"),
+        ({"plastic": False, "trace": "oja"}, "no-plastic leaves .*--learner.trace"),
+        ({"plastic": False, "learn_eta": True}, "no-plastic leaves .*--learner.learn-eta"),
+        ({"modulation": "simple", "learn_eta": True}, "learn-eta has no part in .*simple"),
     ],
 )
 def test_impossible_networks_are_one_sentence(options, words, getkey):

@@ -107,6 +107,18 @@ def test_unrolled_teaches_the_start_too(x64, made):
     assert len(leaves) == 6 and all(leaf.any() for leaf in leaves)
 
 
+def test_without_a_body_settled_phases_forget_everything():
+    def shape(estimator, **options):
+        learner = eqx.filter_eval_shape(modulated, TASK, hidden=(), key=jr.key(0), **options)
+        batch = jax.eval_shape(jax.vmap(TASK.sample), jr.split(jr.key(0), 1))
+        return eqx.filter_eval_shape(estimator, learner, batch, key=jr.key(0))
+
+    with pytest.raises(UsageError, match=r"--learner\.hidden without a layer"):
+        shape(Contrastive())
+    shape(Contrastive(), anchor=0.1)
+    shape(Unrolled())
+
+
 def test_modulation_is_handed_on(made):
     learner, _ = made
     life = learner.birth(key=jr.key(0))
@@ -117,6 +129,7 @@ def test_modulation_is_handed_on(made):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"anchor": float("inf")}, "--learner.anchor inf: it must not be negative or infinite"),
         ({"anchor": -1.0}, "--learner.anchor -1.0: it must not be negative"),
         ({"model": "resnet20", "activation": None, "bias": None}, "one layer after the other"),
     ],

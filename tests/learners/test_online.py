@@ -122,8 +122,9 @@ def test_frozen_front_layers_are_outside_the_life(x64, getkey):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"frozen": 3}, "leave none of the 3 layers"),
-        ({"frozen": 2, "frozen_head": 1}, "leave none of the 3 layers"),
+        ({"frozen": 3}, "--learner.frozen 3 and .* leave none of the 3 layers"),
+        ({"frozen": 2, "frozen_head": 1}, "--learner.frozen-head 1 leave none of the 3 layers"),
+        ({"rate": -1.0}, "--learner.rate -1.0: a learning rate is not negative"),
         ({"frozen": -1}, "--learner.frozen -1"),
         ({"frozen_head": -1}, "--learner.frozen-head -1"),
     ],
@@ -132,6 +133,18 @@ def test_impossible_freezing(getkey, options, told):
     model = mlp((1,), 1, hidden=(4, 3), key=getkey())
     with pytest.raises(UsageError, match=told):
         OnlineLearner(model, Backprop(), key=getkey(), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"model": "conv4"}, "use --learner.model mlp"),
+        ({"filters": (3,)}, "--learner.filters is no option of the model mlp.* --learner.hidden"),
+    ],
+)
+def test_advice_on_networks_names_the_learners_options(getkey, options, told):
+    with pytest.raises(UsageError, match=told):
+        online(Sinusoid(), rule=Backprop(), key=getkey(), **options)
 
 
 @pytest.mark.parametrize("rates", spread(["synapse", "tensor", "global"], 1))

@@ -64,6 +64,39 @@ def test_second_order_methods_find_the_minimum(x64, solver):
     assert not solver.fixed
 
 
+def test_a_phase_that_loses_its_slope_does_not_pass_for_one_that_settled():
+    """x^4 at a rate that diverges: the slope is infinite, then NaN, where phi is still finite."""
+
+    def slope(phi, key):
+        del key
+        return jnp.where(jnp.abs(phi) > 1e3, jnp.nan, phi**3)
+
+    def end(solver):
+        return solver.minimise(slope, None, jnp.ones(2), 3.0, key=jr.key(0))[0]
+
+    assert np.isnan(end(Solver("sgd", 100, until=1e-6))).all()
+
+
+@pytest.mark.parametrize("name", ["nadam", "lion", "adagrad"])
+def test_any_optimiser_with_a_rate_and_a_slope(name):
+    assert np.isfinite(minimise(Solver(name, 3), 0.01)).all()
+
+
+@pytest.mark.parametrize("name", ["adafactor", "adam"])
+def test_slopes_that_are_zero_have_a_derivative(name):
+    solver = Solver(name, 3)
+
+    def end(start):
+        def slope(phi, key):
+            del key
+            return phi * jnp.array([0.0, 1.0])
+
+        phi = solver.minimise(slope, None, start, 0.01, key=jr.key(0))[0]
+        return phi.sum()
+
+    assert np.isfinite(jax.grad(end)(jnp.ones(2))).all()
+
+
 def test_examples_are_drawn_without_replacement():
     whole = Batch(jnp.arange(8.0)[:, None], -jnp.arange(8.0)[:, None])
 
@@ -84,6 +117,10 @@ def test_examples_are_drawn_without_replacement():
     [
         (("adm",), "unknown optimiser 'adm': did you mean 'adam'"),
         (("apply_if_finite",), "apply_if_finite"),
+        (("lbfgs",), "the optimiser lbfgs asks for more than a rate and a slope: use adam"),
+        (("noisy_sgd",), "the optimiser noisy_sgd asks for more"),
+        (("dpsgd",), "dpsgd"),
+        (("sgd", 1, None, float("inf")), "--learner.until inf: it must be positive and finite"),
         (("sgd", 0), "--learner.steps 0: at least 1"),
         (("sgd", -1, None, None, 1), "--learner.steps -1: at least 0"),
         (("sgd", 1, 0), "--learner.batch 0: at least 1"),

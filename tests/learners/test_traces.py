@@ -135,3 +135,9 @@ def test_a_learned_rate_has_a_derivative(x64, getkey):
 def test_impossible_plasticity_is_one_sentence(options, words, getkey):
     with pytest.raises(UsageError, match=words):
         Plasticity(3, 4, **options, key=getkey())
+
+
+def test_a_rate_that_does_not_act_is_not_learned(getkey):
+    for modulation, acts in (("simple", False), ("spread", False), ("retroactive", True)):
+        own = Plasticity(3, 4, modulation=modulation, learn_eta=True, key=getkey())
+        assert eqx.is_array(own.eta) == acts

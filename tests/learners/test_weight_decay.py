@@ -9,6 +9,7 @@ from helpers import assert_close
 from settling import Points, first
 from toy_lifetimes import compiled, flat
 
+from metaplastic._errors import UsageError
 from metaplastic.learners.solver import Batch
 from metaplastic.learners.weight_decay import weight_decay
 from metaplastic.meta._settled import settled
@@ -65,3 +66,8 @@ def test_the_estimate_is_local(x64, learner):
     up, down = (flat(jax.tree.map(lambda leaf, i=i: leaf[i], nudged)) for i in (0, 1))
     expected = jnp.exp(flat(learner.strength)) * (up**2 - down**2) / 0.4
     assert_close(flat(eqx.filter(gradient, eqx.is_inexact_array)), expected, 1e-10)
+
+
+def test_strengths_that_nothing_learns_are_refused():
+    with pytest.raises(UsageError, match=r"--learner\.strengths fixed: strengths are all that"):
+        weight_decay(TASK, rule=Backprop(), strengths="fixed", key=jr.key(0))

@@ -42,7 +42,7 @@ def test_solved_wholly_they_are_exact(x64, quadratic, options, tolerance):
     assert loss == pytest.approx(0.5 * away @ b @ away, rel=1e-12)
     assert quadratic.error(gradient) < tolerance
     assert max(quality.values()) < 1e-9
-    assert Implicit(*options).advice(quality) is None
+    assert Implicit(*options).advice(quality) == {}
 
 
 def test_truncations_by_hand(x64, quadratic):
@@ -90,9 +90,30 @@ def test_nudged_steps_of_descent_are_terms_of_the_neumann_series(x64, quadratic)
     assert quadratic.error(found) > 1e-3  # a truncation is not the gradient
 
 
-def test_advice_on_a_free_phase_that_has_not_settled():
-    said = Implicit().advice({"free_stationarity": 3.0, "linear_residual": 0.1})
-    assert "far from stationary (its slope is 3 of that" in said
+@pytest.mark.parametrize(
+    ("method", "slope", "residual", "told"),
+    [
+        ("cg", 3.0, 0.1, {"free_stationarity": "far from stationary (its slope is 3 of that"}),
+        ("cg", 0.01, 0.1, {"free_stationarity": "its slope is 0.01 of that"}),
+        ("cg", 2e-4, 0.05, {}),
+        ("cg", 2e-4, 0.28, {"linear_residual": "not solved (a residual of 0.28"}),
+        ("neumann", 2e-4, 0.96, {"linear_residual": "more --estimator.steps, or a larger"}),
+        ("neumann", 2e-4, 1e9, {"linear_residual": "diverges (a residual of 1e+09, over 1)"}),
+        ("exact", 2e-4, 0.5, {"linear_residual": "use --estimator.damping"}),
+        ("t1t2", 2e-4, 1.6, {}),
+    ],
+)
+def test_advice(method, slope, residual, told):
+    found = Implicit(method).advice({"free_stationarity": slope, "linear_residual": residual})
+    assert list(found) == list(told)
+    assert all(part in found[name] for name, part in told.items())
+
+
+def test_a_series_that_goes_out_of_bounds_is_named(x64, quadratic):
+    endless = Implicit("neumann", 20_000, 1.5)
+    assert np.isnan(flat(run(quadratic, endless)[0])).all()
+    blamed = endless.blame(quadratic.learner, quadratic.episode, key=KEY)
+    assert "neumann" in blamed.what and "--estimator.scale" in blamed.remedy
 
 
 @pytest.mark.parametrize(
@@ -100,6 +121,7 @@ def test_advice_on_a_free_phase_that_has_not_settled():
     [
         ({"steps": 0}, "--estimator.steps 0: at least 1"),
         ({"scale": 0.0}, "--estimator.scale 0.0: it must be positive"),
+        ({"scale": float("inf")}, "--estimator.scale inf: it must be positive and finite"),
         ({"damping": -1.0}, "--estimator.damping -1.0: it must not be negative"),
     ],
 )

@@ -165,3 +165,6 @@ def test_where_chooses_what_is_learned(x64, getkey):
 def test_impossible_blocks():
     with pytest.raises(UsageError, match="block 0: at least"):
         Unrolled(block=0)
+    for how in ("none", "steps"):
+        with pytest.raises(UsageError, match=f"block 7 has no part in .*rematerialise {how}"):
+            Unrolled(rematerialise=how, block=7)

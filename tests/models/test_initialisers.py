@@ -18,6 +18,7 @@ def expected(name, shape):
         "xavier_uniform": math.sqrt(6 / (fan_in + fan_out)) / math.sqrt(3),
         "xavier_normal": math.sqrt(2 / (fan_in + fan_out)),
         "lecun_normal": math.sqrt(1 / fan_in),
+        "fan_out_normal": math.sqrt(1 / fan_out),
         "fan_in": 1 / math.sqrt(fan_in) / math.sqrt(3),
         "zeros": 0.0,
     }[name]

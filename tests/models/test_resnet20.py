@@ -3,7 +3,13 @@ import jax
 import pytest
 
 from metaplastic._errors import UsageError
-from metaplastic.models import layer_shapes, plastic_layers, resnet20, weights
+from metaplastic.models import (
+    layer_shapes,
+    plastic_layers,
+    resnet20,
+    standard_deviation,
+    weights,
+)
 
 
 def parameters(**options):
@@ -42,3 +48,14 @@ def test_normalisation_is_explicit(norm, running, getkey):
 def test_wants_images(getkey):
     with pytest.raises(UsageError, match="resnet20 needs images"):
         resnet20((64,), 10, key=getkey())
+
+
+@pytest.mark.parametrize("name", [None, "xavier_uniform"])
+def test_weights_follow_the_initialiser_the_output_layer_too(name, getkey):
+    model = resnet20((8, 8, 3), 10, blocks=1, initialiser=name, key=getkey())
+    *convolutions, head = (layer.weight for layer in plastic_layers(model))
+    for weight in convolutions[2:]:
+        expected = standard_deviation(name or "he_normal", weight.shape)
+        assert float(weight.std()) == pytest.approx(expected, rel=0.05)
+    expected = standard_deviation(name or "fan_in", head.shape)
+    assert float(head.std()) == pytest.approx(expected, rel=0.1)

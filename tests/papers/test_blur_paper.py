@@ -1,21 +1,32 @@
 """BLUR's experiments: their arms are made, studies give rows and data, figures are drawn."""
 
+import types
+
+import equinox as eqx
 import jax.random as jr
 import numpy as np
 import pytest
 
-from metaplastic.papers import _blur_asymmetry, _blur_studies, _blur_toy
+from metaplastic.learners.blur import blur
+from metaplastic.papers import _blur_asymmetry, _blur_elsewhere, _blur_studies, _blur_toy
+from metaplastic.papers._blur_elsewhere import Elsewhere, elsewhere_study
 from metaplastic.papers._blur_studies import RATES, Plane, descent_study
 from metaplastic.papers.base import MetaArm, StudyArm
 from metaplastic.papers.blur import PAPER
 from metaplastic.report.records import RunFolder
 from metaplastic.report.studies import blur_asymmetry, blur_depth, blur_synapses, blur_unrolls
+from metaplastic.testing._episodes import Clusters
 from metaplastic.train.fit import Silent
 from metaplastic.train.meta_options import MetaOptions
 
 TASK = {"functions": ("xor", "or"), "held": ("nxor",), "moments": 2, "batch": 8, "queries": 8}
 PLANE = Plane(TASK, (1, 3), lifetimes=2)
 TINY = MetaOptions(steps=2, meta_batch=2, test_lifetimes=2)
+
+
+def shaped(task, **options):
+    """A learner without numbers."""
+    return eqx.filter_eval_shape(lambda key: blur(task, **options, key=key), jr.key(0))
 
 
 @pytest.mark.parametrize("own", PAPER.experiments, ids=lambda own: own.name)
@@ -85,6 +96,47 @@ def test_studies(tmp_path):
     assert np.shape(found["depth"].data["accuracy"]) == (2, 2)
     assert np.shape(found["growth"].data["size"]) == (2, 7)
     assert min(min(own) for own in found["asymmetry"].data["asymmetry"]) > 0
+
+
+@pytest.mark.slow
+def test_studies_of_genomes_elsewhere(tmp_path, monkeypatch):
+    """Each row is that of its place, beside gradient descent with the same rows."""
+    monkeypatch.setattr(_blur_elsewhere, "RATES", (0.1, 1.0))
+    task = {"data": "digits", "batch": 8, "moments": 2, "queries": 8}
+    places = (
+        Elsewhere("here"),
+        Elsewhere("larger", {"resize": 10}, (4, 3), (1, 3)),
+    )
+    studies = (
+        elsewhere_study(task, {"hidden": (3,), "init": "random"}, TINY, places, 2),
+        _blur_elsewhere.descent_study(task, (3,), places, 2),
+    )
+    for index, study in enumerate(studies):
+        with RunFolder.create(tmp_path / str(index), "x") as folder:
+            found = study((0,), folder, Silent())
+        assert list(found.rows) == ["here", "larger, 1 updates", "larger, 3 updates"]
+        assert all(row.shape == (1,) and (row >= 0).all() for row in found.rows.values())
+        assert all((row <= 1).all() for row in found.rows.values())
+
+
+def test_a_genome_is_judged_where_it_is_put(monkeypatch, tmp_path):
+    """The network, the lifetimes and the row of each place, without meta-training."""
+    learner = shaped(Clusters(input_shape=(64,), outputs=10), hidden=(3,))
+    trained = types.SimpleNamespace(learners=lambda: [learner])
+    monkeypatch.setattr(_blur_elsewhere, "meta_trained", lambda *a, **k: trained)
+    seen = []
+
+    def curve(own, held, keys):
+        seen.append((own.shape.sizes, held.moments, held.batch, len(keys)))
+        return np.arange(1 + held.moments) / 100
+
+    monkeypatch.setattr(_blur_elsewhere, "_curve", curve)
+    task = {"data": "digits", "batch": 8, "moments": 2}
+    places = (Elsewhere("", {"batch": 4}), Elsewhere("wide", {"resize": 4}, (9,), (1, 5)))
+    found = elsewhere_study(task, {}, TINY, places, 6)((0,), None, Silent())
+    assert seen == [((64, 3, 10), 2, 4, 6), ((16, 9, 10), 5, 8, 6)]
+    told = {name: own.tolist() for name, own in found.rows.items()}
+    assert told == {"": [0.02], "wide, 1 updates": [0.01], "wide, 5 updates": [0.05]}
 
 
 def test_backpropagation_as_a_genome_has_a_symmetric_jacobian(tmp_path):

@@ -1,6 +1,11 @@
 """The experiments of Miconi (2016) with fresh seeds: what is learned, and what controls cannot."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,7 +13,9 @@ from metaplastic.analysis.hebbian import completion_roles, label_roles, sign_law
 from metaplastic.learners.hebbian import hebbian
 from metaplastic.meta.unrolled import Unrolled
 from metaplastic.papers._bohp_protocol import COMPLETION, ONE_SHOT, REVERSAL
+from metaplastic.papers.base import StudyArm
 from metaplastic.papers.bohp import PAPER
+from metaplastic.train.fit import Silent
 from metaplastic.train.meta_trainer import MetaTrainer
 
 pytestmark = pytest.mark.usefixtures("optimised")
@@ -126,10 +133,65 @@ def test_every_arm_can_be_made():
     for experiment in PAPER.experiments:
         assert experiment.quick and all(arm in experiment.full for arm in experiment.quick)
         for arm in experiment.full:
+            if isinstance(arm, StudyArm):
+                continue
             arm.options.check()
             made = arm.design.make()
             made.build(jax.random.key(0))
             assert (experiment.name, arm.setting) not in names
             names.add((experiment.name, arm.setting))
+    assert [own.name for own in PAPER.experiments][-1] == "roles"
     reported = [arm.reported for own in PAPER.experiments for arm in own.full if arm.reported]
     assert len(reported) == 3 and {own.provenance for own in reported} == {"source"}
+
+
+def roles(monkeypatch, protocol, alphas, test):
+    """What the study of a task says of networks with these coefficients, and their tests."""
+    task, key = protocol.make_task(), jax.random.key(0)
+    first = eqx.filter_jit(lambda: hebbian(task, key=key))()
+    made = [eqx.tree_at(lambda own: own.layers[0].plasticity.alpha, first, own) for own in alphas]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
+    learned = SimpleNamespace(
+        trainer=SimpleNamespace(test_task=task, learner=lambda own: own.learner),
+        outcome=SimpleNamespace(test=np.asarray(test), state=SimpleNamespace(learner=stacked)),
+        replicas=lambda: [SimpleNamespace(learner=own, key=jax.random.key(1)) for own in made],
+    )
+    monkeypatch.setattr("metaplastic.papers._bohp_roles.meta_trained", lambda *_, **__: learned)
+    (experiment,) = (own for own in PAPER.experiments if own.name == "roles")
+    arms = {arm.setting.replace(" ", "_"): arm for arm in experiment.quick}
+    folder: Any = None
+    return arms[protocol.task].study((0, 1, 2), folder, Silent())
+
+
+SOME = jnp.ones((10, 2))
+ALPHAS = [SOME, SOME.at[:, 0].set(-1), SOME]
+"""Of three seeds; one unit is negative."""
+
+
+def test_roles_and_the_sign_law_are_rows_of_the_reproduction(monkeypatch):
+    ratio = lambda learner, *_: 2.0 + learner.layers[0].plasticity.alpha[5]  # noqa: E731
+    monkeypatch.setattr("metaplastic.papers._bohp_roles._imprints", ratio)
+    found = roles(monkeypatch, REVERSAL, ALPHAS, [[0.6], [1.0], [0.8]])
+    assert found.rows["0 of 2 units negative"].tolist() == [0.6, 0.8]
+    assert found.rows["1 of 2 units negative"].tolist() == [1.0]
+    assert "2 of 2 units negative" not in found.rows
+    np.testing.assert_allclose(found.rows["pattern |alpha|"], 1)
+    assert found.metrics["pattern |alpha|"] == "mean over synapses"
+    assert found.rows["imprint of negative units"].tolist() == [1]
+    assert found.rows["imprint of the others"].tolist() == [3, 3, 3]
+
+
+@pytest.mark.slow
+def test_imprints_of_negative_units_shrink(monkeypatch):
+    found = roles(monkeypatch, REVERSAL, ALPHAS, [[0.6], [1.0], [0.8]])
+    shrunk, grown = (found.rows[f"imprint of {who}"] for who in ("negative units", "the others"))
+    assert shrunk.max() < grown.min()
+
+
+def test_roles_of_completion(monkeypatch):
+    alpha = 6 * (1 - jnp.eye(8))
+    found = roles(monkeypatch, COMPLETION, [alpha], [[0.0]])
+    assert {name: round(float(own[0]), 5) for name, own in found.rows.items()} | {
+        "diagonal w": 0,
+        "off-diagonal |w|": 0,
+    } == {"diagonal w": 0, "off-diagonal |w|": 0, "off-diagonal alpha": 6, "diagonal |alpha|": 0}

@@ -43,6 +43,8 @@ def test_the_published_sizes():
     assert shape == (11, 1, 50) and learner.weight.shape == (51, 51)
     _, learner = shapes("binary_patterns", "not plastic")
     assert learner.weight.shape == (2051, 2051) and learner.plasticity is None
+    (own,) = (e for e in PAPER.experiments if e.name == "binary_patterns")
+    assert "LSTM" in own.protocol  # the paper's third network, which is not among the rows
     shape, learner = shapes("large_patterns", "full")
     assert shape == (106, 1, 1000) and learner.plasticity.alpha.shape == (1001, 1001)
     _, learner = shapes("large_patterns", "simplest")

@@ -16,7 +16,10 @@ from metaplastic.learners.lifetime import live
 from metaplastic.learners.online import online
 from metaplastic.meta.unrolled import Unrolled
 from metaplastic.models import plastic_layers
+from metaplastic.papers import _flp_analysis
+from metaplastic.papers.base import MetaArm, StudyArm
 from metaplastic.papers.flp import PAPER
+from metaplastic.rules.backprop import Backprop
 from metaplastic.rules.flp import FLP
 from metaplastic.tasks.base import AbstractTask, Episode, Query, Stream
 from metaplastic.tasks.criteria import CLASSIFICATION, Criterion
@@ -90,7 +93,7 @@ def test_every_arm_can_be_meta_trained(monkeypatch):
         for scale in ("quick", "full"):
             arms = experiment.arms(scale)
             assert len({arm.setting for arm in arms}) == len(arms)
-            for arm in arms:
+            for arm in (own for own in arms if isinstance(own, MetaArm)):
                 MetaTrainer(*arm.design.make(), arm.options)
 
 
@@ -112,13 +115,81 @@ def test_baselines_of_one_rate_keep_in_mixed_order_one_that_continual_order_trie
         assert kept[setting].design.learner.fields["rate"] in tried[setting].rates
 
 
+def small(rule):
+    """`(learner, task)`: three curves of two moments."""
+    task = SinusoidSequence(functions=3, batches=2, shots=4, queries=4)
+    build = eqx.filter_jit(lambda key: online(task, rule=rule, hidden=(16, 16), rate=1.0, key=key))
+    return build(jr.key(0)), task
+
+
+def test_analyses_and_lesions_are_experiments():
+    known = {own.name: own for own in PAPER.experiments}
+    assert [arm.setting for arm in known["changes"].quick] == [
+        arm.setting for arm in known["alignment"].quick
+    ]
+    whole, *fewer = known["lesions"].quick
+    assert isinstance(whole, StudyArm) and known["lesions"].subject == whole.setting == "FLP"
+    for arm, plastic in zip(fewer, (1, 2), strict=True):
+        assert (
+            len(arm.design.learner.fields["hidden"]) + 1 - plastic
+            == (arm.design.learner.fields["frozen"])
+        )
+
+
+def test_every_lesion_is_a_row(monkeypatch):
+    learner, _ = small(FLP(plasticity=1e-3))
+    hurt = []
+    monkeypatch.setattr(_flp_analysis, "_error", lambda own, *_: hurt.append(own) or 1.0)
+    found = _flp_analysis._lesions(learner, None, jr.key(1), [1, 2])
+    by_row = dict(zip(found, [own.state for own in hurt], strict=True))
+    assert by_row[""] is learner.state
+    assert not any(own.any() for own in by_row["beta = 0"].strength)
+    for row in ("feedback shuffled", "feedback drawn anew"):
+        one, other = (own.feedback[0].weights[0] for own in (by_row[row], learner.state))
+        assert (one != other).any()
+    for top in (1, 2):
+        plastic = [own.any() for own in by_row[f"the last {top} left plastic"].plasticity]
+        assert plastic == [False] * (3 - top) + [True] * top
+
+
+@pytest.mark.slow
+def test_lesions_are_tested_on_the_same_lifetimes(monkeypatch):
+    monkeypatch.setattr(_flp_analysis, "LIFETIMES", 5)
+    learner, task = small(FLP(plasticity=1e-3))
+    found = _flp_analysis._lesions(learner, task, jr.key(1), [3])
+    for row in ("the last 3 left plastic", "all A of a layer alike"):  # which A is at birth
+        assert found[row] == pytest.approx(found[""], rel=1e-5)
+    assert found["beta = 0"] != found[""]
+
+
+@pytest.mark.slow
+def test_changes_of_the_gradient_itself(monkeypatch):
+    monkeypatch.setattr(_flp_analysis, "LIFETIMES", 20)
+    flp, task = small(FLP(plasticity=1e-3))
+    learner = online(task, rule=Backprop(), hidden=(16, 16), rate=1e-3, key=jr.key(0))
+    found = _flp_analysis._changes(learner, task, jr.key(1))
+    assert found[""] > 0.9
+    np.testing.assert_allclose(found["cosine with the gradient"], 1, atol=1e-4)
+    own, foreseen = (found[f"decrease{to}, median moment"] for to in ("", " to first order"))
+    np.testing.assert_allclose(own, foreseen, rtol=0.2)
+    changes, gradients = (found[f"cosine of two curves' {own}"] for own in ("changes", "gradients"))
+    np.testing.assert_allclose(changes, gradients, atol=1e-4)
+    other = _flp_analysis._changes(flp, task, jr.key(1))
+    assert other["cosine with the gradient"] < 0.9
+    np.testing.assert_allclose(
+        other["cosine with the gradient, all A of a layer alike"],
+        other["cosine with the gradient"],
+        atol=1e-5,
+    )
+
+
 # Minutes each: the reduced regression of three curves, to bars that its untrained self (4.4), the
 # best answer without learning (3.13) and the controls miss.
 
 
-def run(setting, order="continual", seeds=(0,), rate=None):
-    """`(trainer, outcome, test error of each seed)` of an arm at the quick scale, or at a rate."""
-    experiment = next(own for own in PAPER.experiments if own.name == f"regression_{order}")
+def run(setting, order="continual", seeds=(0,), rate=None, name="regression"):
+    """`(trainer, outcome, test metric of each seed)` of an arm at the quick scale, or at a rate."""
+    experiment = next(own for own in PAPER.experiments if own.name == f"{name}_{order}")
     arm = next(own for own in experiment.quick if own.setting == setting)
     design = arm.design
     if rate is not None:
@@ -154,6 +225,17 @@ def test_controls_and_baselines_of_continual_regression():
     assert run("no plasticity")[2] > 2.9
     assert run("MAML, first order")[2] > published
     assert run("MAML, a rate a synapse")[2] < 0.10
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_classes_need_feedback_below_the_output_and_more_than_first_order_gradients():
+    """136 characters for meta-training, 106 others for meta-testing, in continual order."""
+    rows = ("FLP", "FLP, output layer alone", "OML, first order")
+    flp, alone, oml = (float(run(row, name="small_omniglot")[2][0]) for row in rows)
+    assert flp > 0.70
+    assert flp > alone + 0.03
+    assert flp > oml + 0.08
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from toy_lifetimes import compiled
 
+from metaplastic import rule_file
 from metaplastic.learners.lifetime import lifetime
 from metaplastic.papers import _pool_designs as designs, _pool_studies as studies
 from metaplastic.papers.plasticity_pool import PAPER
@@ -59,6 +60,16 @@ def test_survivors(tmp_path):
     assert np.shape(found.data["values"]["oja"]) == (4, 2)
     assert found.data["survivors"] == ["pseudo_gradient"]  # four steps lead four rates far
     assert found.rows["survivors"].tolist() == [1, 1]
+    assert found.data["survives"] == {"oja": [False] * 2, "pseudo_gradient": [True] * 2}
+    assert found.rows["pseudo_gradient survives"].tolist() == [1, 1]
+    assert list(found.rows) == ["", "survivors", "pseudo_gradient survives"]
+    assert set(found.metrics) == {"survivors", "pseudo_gradient survives"}
+
+
+def test_what_ships_is_what_survives():
+    """The rule of the survivors has the terms that a majority of seeds keeps, and no other."""
+    card = rule_file.load("sparse_pool").file.card
+    assert set(card["rule"]["fields"]["terms"]) == set(designs.SURVIVORS)
 
 
 def test_experiments():
@@ -79,6 +90,12 @@ def test_experiments():
 def test_designs_can_be_trained(arm):
     MetaTrainer(*arm.design.make(), arm.options).check()
     jax.clear_caches()
+
+
+def rates(changed):
+    """Learning rates by coefficient."""
+    groups = designs.options("quick", {}, **{**designs.TEN, **changed}).groups()
+    return {own.path.removeprefix("state.coefficients."): own.rate for own in groups}
 
 
 def learned(rule, **changed):
@@ -110,5 +127,7 @@ def test_the_pool_learns_and_is_pruned(optimised):
     pruned, coefficients = learned({"terms": ("published",)}, **{**designs.TEN, **designs.SPARSE})
     assert pruned >= 0.70
     assert (np.abs(coefficients["ehebb"]) > 0.01).all()
+    for name in designs.SURVIVORS:  # half of what the study asks for, on 40 meta-steps' mean
+        assert np.median(np.abs(coefficients[name])) > 5 * rates(designs.SPARSE)[name]
     for name in ("mirrored_gradient", "mirrored_by_drive"):
         assert (np.abs(coefficients[name]) < 0.01).all()

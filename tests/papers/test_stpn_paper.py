@@ -14,6 +14,7 @@ from metaplastic.report import _style
 from metaplastic.report.records import RunFolder
 from metaplastic.report.studies import stpn_familiarity, stpn_retrieval
 from metaplastic.train.design import Design, Part
+from metaplastic.train.fit import Silent
 from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
 
@@ -38,6 +39,18 @@ def test_every_arm_has_a_figure_and_quotes_nothing(own):
         assert len({arm.setting for arm in arms}) == len(arms) >= 4
         assert {arm.figure for arm in arms} <= {"stpn_retrieval", "stpn_familiarity"}
         assert all(arm.reported is None for arm in arms)
+
+
+@pytest.mark.slow
+def test_it_retrieves_where_networks_of_equal_size_do_not(tmp_path):
+    """Twenty epochs of 100,000 sequences, mean of seeds 0 to 2: 0.98 where we ran it; an LSTM and
+    an RNN of as many parameters stay below 0.5."""
+    found = {}
+    for own in PAPER.experiments[0].quick[:3]:
+        with RunFolder.create(tmp_path / own.setting[:4], "x") as folder:
+            found[own.setting] = own.study((0, 1, 2), folder, Silent()).rows[""].mean()
+    assert found["STPN, 11 units"] >= 0.93
+    assert found["LSTM, 9 units"] <= 0.60 and found["RNN, 20 units"] <= 0.60
 
 
 def arm(setting, **fields):

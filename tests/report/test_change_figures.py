@@ -64,6 +64,17 @@ def test_angles_of_learners():
     assert [text.get_text() for text in figure.axes[0].texts][-2:] == ["gradient", "FLP"]
 
 
+def test_lifetimes_that_lack_a_moment_do_not_count_there():
+    cosine = np.full((3, 6, 2), 0.5)
+    cosine[1:, 4:] = np.nan
+    shown = {"alignment": {"cosine": cosine, "overall": cosine[..., 0]}}
+    (figure,) = change_figures.change_figures(shown).values()
+    np.testing.assert_allclose(line(figure), 60)
+    assert "mean and s.e. of 3 lifetimes" in str([text.get_text() for text in figure.axes[0].texts])
+    cosine[0, 5:] = np.nan  # a moment that none has
+    assert not change_figures.change_figures(shown)
+
+
 def test_interference_is_scaled_by_what_is_off_the_diagonal():
     measured = rows.changes()["interference"]
     cosines = np.eye(4) + 0.25 * (1 - np.eye(4))

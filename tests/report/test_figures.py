@@ -10,6 +10,7 @@ import pytest
 import run_folders as runs
 
 from metaplastic._errors import MetaplasticError, MissingExtraError
+from metaplastic.analysis.curves import slowness
 from metaplastic.report import _looks, _style, figures
 from metaplastic.report._series import Series, from_metrics, from_row
 from metaplastic.report.records import RunFolder
@@ -102,11 +103,25 @@ def test_slowness_rows_are_the_fits_of_the_seeds():
     assert 0 < row["mean"] < 1 and row["meaningful"]
 
 
+def test_slowness_ends_at_the_first_step_of_the_rate():
+    n = np.arange(1, 13)
+    curve = np.where(n <= 8, 0.8 * n / (2 + n), 0.95)
+    accuracy = [[0.1], *curve[:, None].tolist()]
+    row = {"rule": "backprop", "curve": {"epoch": [0, *n.tolist()], "test_accuracy": accuracy}}
+    (whole,) = figures.slowness_rows([from_row(row)], 10)
+    (cut,) = figures.slowness_rows([from_row({**row, "first_decay": 8.0})], 10)
+    assert (whole["mean"], whole["best"]) == slowness(curve, 10)[:2]
+    assert (cut["mean"], cut["best"]) == slowness(curve[:8], 10)[:2]
+
+
 def test_a_rule_keeps_its_look_and_namesakes_differ():
     assert _looks.looks(["PEPITA"]) == _looks.looks(["pepita:mode=hebbian"])
     assert _looks.looks(["x", "BP", "pepita"])[2] == _looks.looks(["pepita"])[0]
     several = _looks.looks(["pepita", "pepita", "mine", "other", "backprop"])
     assert len(set(several)) == 5
+    controls = _looks.looks(["shallow", "frozen hidden (tanh)", "drtp", "pepita", "shallow"])
+    assert {look.colour for look in (*controls[:2], controls[4])} == {_looks.MUTED}
+    assert len(set(controls)) == 5
     assert len(_looks.looks([f"rule {i}" for i in range(60)])) == 60
 
 

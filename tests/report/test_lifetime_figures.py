@@ -33,6 +33,13 @@ def test_rows_of_a_lifetime():
     assert "moment" in [axes.get_xlabel() for axes in figure.axes]
 
 
+def test_probabilities_are_shown_on_the_scale_of_the_target():
+    life = {**rows.lifetime(), "output": np.zeros_like(rows.lifetime()["output"])}
+    figure = lifetime_figures.lifetime_rows(life, classes=True)
+    limits = {names(a)[0]: a.images[0].get_clim() for a in figure.axes if a.images and names(a)}
+    assert limits["answer"] == limits["target"] == (0, 1)
+
+
 def test_answers_that_are_no_classes_are_shown_as_they_are():
     life = rows.lifetime()
     figure = lifetime_figures.lifetime_rows(life)

@@ -326,5 +326,5 @@ def test_meta_gradients_against_finite_differences(criterion, output, x64, getke
 
 
 def test_impossible_options_are_refused():
-    with pytest.raises(UsageError, match=r"--rule.feedback-layers 0: at least 1"):
+    with pytest.raises(UsageError, match=r"--rule.feedback-layers 0: it must be at least 1"):
         FLP(feedback_layers=0)

@@ -9,9 +9,10 @@ from metaplastic._errors import UsageError
 from metaplastic.losses import LOSSES
 from metaplastic.models import Conv, mlp, plastic_layers
 from metaplastic.models._activations import ACTIVATIONS
+from metaplastic.rules._pool_formula import formula
 from metaplastic.rules._pool_terms import PUBLISHED, SETS, TERMS, Synapses
 from metaplastic.rules.direct_feedback_alignment import DirectFeedbackAlignment
-from metaplastic.rules.pool import Pool, PoolState, combine
+from metaplastic.rules.pool import Pool, PoolState, _slope_below, combine
 
 LOSS = LOSSES["cross_entropy"]
 
@@ -29,7 +30,7 @@ def softplus(z):
 
 
 def slope(y):
-    return 1 - np.exp(-10 * y)
+    return np.maximum(1 - np.exp(-10 * y), 0)  # below 0 at inputs alone
 
 
 def seen(model, feedback, x, y):
@@ -243,6 +244,59 @@ def test_formula():
     layers = written("layer", oja=[0.5, 0.0], x2_y1_w1=[0.0, 0.25])
     assert layers == "dW_1 = 0.5 (y x^T - y y^T W)\ndW_2 = 0.25 y (x^2)^T * W"
     assert written("global", decay=0.0) == "dW = 0"
+    assert written("global", pre=0.5, constant=-2.0) == "dW = 0.5 * 1 x^T - 2 * 1 1^T"
+
+
+def test_formula_of_terms_that_act_in_some_layers():
+    def written(granularity, only, **values):
+        rule = Pool(terms=tuple(values), granularity=granularity, only=only)
+        values = {
+            name: own if isinstance(own, tuple) else jnp.asarray(own)
+            for name, own in values.items()
+        }
+        return rule.formula(PoolState(values, None))
+
+    one = {"pseudo_gradient": 1.0, "ehebb": 1.0}
+    told = "dW_2 = -1 e x^T - 1 e d^T\ndW of all other layers = -1 e x^T"
+    assert written("global", ("ehebb=2",), **one) == told
+    two = {"pseudo_gradient": [1.0, 2.0, 3.0], "ehebb": [4.0, 5.0, 6.0]}
+    told = "dW_1 = -1 e x^T\ndW_2 = -2 e x^T - 5 e d^T\ndW_3 = -3 e x^T"
+    assert written("layer", ("ehebb=2",), **two) == told
+    every = {"pre": (jnp.ones((2, 3)), jnp.full((3, 2), 3.0))}
+    assert written("synapse", (), **every).endswith("  theta * 1 x^T, theta 2 ± 1")
+    own = written("synapse", ("pre=2",), **every)
+    assert own.endswith("  theta * 1 x^T in layer 2, theta 3 ± 0")
+
+
+@pytest.mark.parametrize(
+    ("value", "own", "told"),
+    [
+        (-0.5, "e x^T - y d^T", "-0.5 (e x^T - y d^T)"),
+        (0.5, "-e x^T+y d^T", "0.5 (-e x^T+y d^T)"),
+        (0.5, "-2 e x^T", "-0.5 * 2 e x^T"),
+        (-0.5, "-(e - mean e) x^T", "0.5 (e - mean e) x^T"),
+        (2.0, "e^-1 x^T * 1e-3", "2 e^-1 x^T * 1e-3"),
+        (2.0, "e-y", "2 (e-y)"),
+    ],
+)
+def test_formula_of_a_sum_stands_in_brackets(value, own, told):
+    assert formula({"own": own}, {"own": value}, "global") == f"dW = {told}"
+
+
+@pytest.mark.parametrize(
+    ("activation", "x", "told"),
+    [
+        ("softplus", [-2.0, -0.5, 0.0, 0.5], [0, 0, 0, 1 - np.exp(-5)]),
+        ("tanh", [-3.0, 0.5, 1.0, 3.0], [0, 0.75, 0, 0]),
+        ("relu", [-1.0, 0.5], [0, 1]),
+        ("identity", [-1.0, 0.5], [1, 1]),
+    ],
+)
+def test_slope_at_inputs_that_no_unit_could_have(activation, x, told, getkey):
+    layers = plastic_layers(mlp((4,), 3, hidden=(5,), activation=activation, key=getkey()))
+    assert np.allclose(_slope_below(layers, 0)(jnp.asarray(x)), told, atol=1e-6)
+    if activation != "identity":
+        assert _slope_below(layers, 1) is ACTIVATIONS[activation].slope_at_post
 
 
 @pytest.mark.parametrize(
@@ -250,13 +304,20 @@ def test_formula():
     [
         ({"terms": ("ehbb",)}, "unknown term 'ehbb': did you mean 'ehebb'?"),
         ({"terms": ("x1_y1_w3",)}, "the Taylor terms go from x0_y0_w0 to x2_y2_w2"),
-        ({"terms": ("oja=much",)}, "--rule.terms oja=much: write NAME or NAME=VALUE"),
+        ({"terms": ("oja=much",)}, "--rule.terms 'oja=much': write NAME or NAME=VALUE"),
         ({"terms": ("oja", "published")}, "--rule.terms names oja twice"),
         ({"terms": ()}, "--rule.terms is empty"),
         ({"only": ("hebb=1",)}, "--rule.only hebb=1: hebb is none of the terms"),
         ({"only": ("ehebb",)}, "--rule.only ehebb: write TERM=LAYERS"),
         ({"only": ("ehebb=4",)}, "--rule.only ehebb=4: the network has 2 layers"),
+        ({"only": ("ehebb=1", "ehebb=2")}, "--rule.only names ehebb twice: write all"),
         ({"terms": ("nowhere.py:mine",)}, "no file"),
+        ({"terms": ("ehebb=nan",)}, "--rule.terms 'ehebb=nan': write NAME or NAME=VALUE"),
+        ({"terms": ("ehebb=-inf",)}, "--rule.terms 'ehebb=-inf': write NAME or NAME=VALUE"),
+        ({"feedback": "randm"}, "--rule.feedback randm: did you mean 'random'?"),
+        ({"granularity": "foo"}, "--rule.granularity foo: there is: global, layer, synapse"),
+        ({"feedback_init": "foo"}, "--rule.feedback-init foo"),
+        ({"loss": "foo"}, "--rule.loss foo"),
     ],
 )
 def test_errors(fields, message, getkey):
@@ -272,6 +333,7 @@ def test_errors(fields, message, getkey):
     ("body", "message"),
     [
         ("return s.e", "returns an array of shape (2, 3) where (5, 3) is needed"),
+        ("return s.e, s.x, None, 1", "the term mine returns 4 factors: return (post, pre)"),
         ("return s.x, s.e", "returns the factor post of shape (2, 5) where (2, 3) is needed"),
     ],
 )

@@ -107,11 +107,43 @@ def unfinished(finished) -> Path:
         (["train", "backprop", "--initialiser", "he_unifrm"], "'he_unifrm'", "'he_uniform'"),
         (["train", "backprop", "--batch-size", "31"], "--batch-size 31", "choose at most 30"),
         (["train", "backprop", "--validation", "30"], "30 training examples", "from 1 to 29"),
+        (["train", "backprop", "--milestones", "-5"], "--milestones -5", "not be negative"),
+        (["train", "pepita", "--rule.feedback-scale", "0"], "feedback-scale 0", "positive"),
+        (
+            ["train", "backprop", "--data", "digits", "--resize", "100000"],
+            "--resize 100000 makes 14,370 billion pixels of 1,437 images",
+            "choose at most 1668",
+        ),
+        (
+            [
+                "train",
+                "pepita",
+                "--data",
+                "digits",
+                "--model",
+                "pepita_conv",
+                "--filters",
+                "4",
+                "4",
+            ],
+            "2 blocks with kernel 5 do not fit images of 8x8",
+            "fewer --filters, or larger images with --resize",
+        ),
         (["train", "backprop", "--select", "best"], "--select best", "--validation"),
         (["train", "backprop", "--data", "digist"], "'digist'", "'digits'"),
         (["train", "backprop", "--data", "nothing.npz"], "nothing.npz", ""),
         (["compare", "backprop", "pepitta"], "'pepitta'", "'pepita'"),
         (["compare", "pepita:mod=hebbian"], "'--mod'", "'--mode'"),
+        (["compare", "pepita", "--rates"], "--rates", "learning rate"),
+        (["compare", "pepita", "--rates", "nan", "0.1"], "--rates", "nan"),
+        (["compare", "pepita", "--rates", "0.1", "-0.01"], "--rates -0.01", "positive"),
+        (["compare", "pepita", "--rates", "0.1", "0.1"], "--rates names 0.1 twice", "once"),
+        (["compare", "pepita", "--grid-seeds", "0"], "--grid-seeds 0", "from 1 to 1"),
+        (["compare", "pepita", "--grid-seeds", "-1"], "--grid-seeds -1", "from 1 to 1"),
+        (["compare", "pepita", "--grid-epochs", "0"], "--grid-epochs 0", "leave it out"),
+        (["compare", "pepita", "--grid-epochs", "-1"], "--grid-epochs -1", "at least 1"),
+        (["compare", "pepita", "--lr", "0.1"], "--lr 0.1", "--rates 0.1"),
+        (["compare", "pepita", "pepita"], "pepita is named twice", "name it once"),
         (["resume", "rnu"], "rnu holds no run", ""),
     ],
 )
@@ -225,7 +257,7 @@ def test_folder_that_holds_something_else(says, folder):
     assert contents(folder / "papers") == {"thesis.tex": b"all my work"}
 
 
-@pytest.mark.parametrize("out", ["mine.npz", "mine.npz/run", "locked/run"])
+@pytest.mark.parametrize("out", ["mine.npz", "mine.npz/run", "locked/run", "/proc/run"])
 def test_folder_that_cannot_be_made(says, folder, out, monkeypatch):
     if out.startswith("locked"):
         (folder / "locked").mkdir()

@@ -67,6 +67,7 @@ def test_the_test_may_be_at_other_intervals(getkey):
         ({"interval": ()}, "intervals are from 1"),
         ({"interval": (0,)}, "--task.interval 0"),
         ({"moments": 5, "unseen": (2, 5)}, "--task.unseen 2 5: intervals are from 1 to 4"),
+        ({"moments": 0}, "--task.moments 0: at least 2"),
         ({"probability": 1.5}, "between 0 and 1"),
         ({"examples": 0}, "--task.examples 0"),
     ],

@@ -4,6 +4,7 @@ import pytest
 from example import changed
 from helpers import spread
 
+from metaplastic.rules.shallow import Shallow
 from metaplastic.testing import check_rule
 
 JNP = ("import jax\n", "import jax\nimport jax.numpy as jnp\n")
@@ -247,3 +248,12 @@ def test_fault_of_a_declaration(tmp_path, fault):
     found = failures(changed(tmp_path, *changes), only=[check])
     assert list(found) == [check]
     assert part in found[check]
+
+
+def test_trained_says_yes_or_no_for_each_weight():
+    class Vague(Shallow):
+        def trained(self, model):
+            return True
+
+    (sentence,) = failures(Vague, only=["hooks"]).values()
+    assert sentence.startswith("`trained` does not say True or False for each weight")

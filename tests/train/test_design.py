@@ -44,6 +44,9 @@ def test_record_and_restore():
         ({"rule": Part("backprp")}, "unknown rule 'backprp': did you mean 'backprop'"),
         ({"estimator": Part("unroled")}, "unknown estimator 'unroled'"),
         ({"learner": Part("hebbian")}, "the learner hebbian is not trained by a rule"),
+        ({"learner": Part("online", {"rate": float("nan")})}, "--learner.rate nan: .* finite"),
+        ({"rule": Part("flp", {"feedback_scale": float("inf")})}, "--rule.feedback-scale inf"),
+        ({"task": Part("sinusoid", {"highest": float("nan")})}, "--task.highest nan: .* finite"),
     ],
 )
 def test_parts_that_do_not_fit(parts, message):

@@ -11,6 +11,7 @@ from small_data import small_dataset
 
 from metaplastic._errors import DivergedError, MetaplasticError
 from metaplastic._json import dumps
+from metaplastic.models import plastic_layers
 from metaplastic.report.records import RunFolder
 from metaplastic.rules.feedback_alignment import FeedbackAlignment
 from metaplastic.train import Trainer, TrainOptions, fit
@@ -95,6 +96,10 @@ def test_records_are_one_an_epoch_and_those_of_the_chunks(trainer):
     np.testing.assert_array_equal(outcome.records[1]["valid_loss"], loss)
     assert set(outcome.records[1]["update_angle"]) == {"layer 1", "layer 2"}
     assert set(outcome.records[1]["weight_angle"]) == {"W2~B2"}
+    assert set(outcome.records[0]["weight_size"]) == {"|W1|", "|W2|", "|B2|/|W2|"}
+    model = plastic_layers(trainer.model(outcome.state))
+    expected = [np.linalg.norm(own) for own in np.asarray(model[0].weight)]
+    np.testing.assert_allclose(outcome.records[-1]["weight_size"]["|W1|"], expected, rtol=1e-5)
 
 
 def test_folder_changes_no_number(trainer, folder):

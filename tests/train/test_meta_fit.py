@@ -72,8 +72,10 @@ def test_divergence_names_lifetime_moment_and_array():
     with pytest.raises(DivergedError) as error:
         meta_fit(trainer(Line(poison=1)), [4], name="delta on line")
     text = str(error.value)
-    assert text.startswith("delta on line diverged at meta-step 0 (seed 4): the answer is not")
-    assert "in lifetime 0, moment 1" in text
+    assert text.startswith(
+        "delta on line diverged at meta-step 0 (seed 4): the task's examples are"
+    )
+    assert "not finite in lifetime 0, moment 1" in text
     assert "--non-finite skip" in text
 
 

@@ -7,6 +7,7 @@ from metaplastic.report.portrait import FILE, read_portrait
 from metaplastic.report.records import RunFolder
 from metaplastic.train import meta_run
 from metaplastic.train.design import Design, Part
+from metaplastic.train.fit import Silent
 from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_portrait import portrait, write_portrait
 from metaplastic.train.meta_trainer import MetaTrainer
@@ -50,13 +51,44 @@ def test_an_on_line_learner_in_continual_order_has_all_of_it():
     assert found["interference/retention"].shape[1:] == (2, 2)
 
 
-def test_large_learners_are_not_lived_through(monkeypatch):
+def test_of_large_learners_maps_alone_are_left_out(monkeypatch):
     monkeypatch.setattr("metaplastic.train.meta_portrait.MOST_FAST_NUMBERS", 19)
     monkeypatch.setattr("metaplastic.train.meta_portrait._MOST_SLOW_NUMBERS", 19)
     trainer = trainer_of(Part("hebbian"), Part("one_shot"))
     found = portrait(trainer, trainer.initial([0]), [0], np.zeros((1, 1)))
-    assert sections(found) == {"about", "start", "end"}
+    assert sections(found) == {"about", "start", "end", "lifetime"}
+    assert not [name for name in found if name.startswith("lifetime/state/")]
     assert {name for name in found if name.startswith("end/")} == {"end/readout.weight"}
+    assert list(found["about/left_out"]) == ["maps of the fast state, which has 20 numbers"]
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(
+    ("most", "count"), [pytest.param(16 * 4 * 3 + 1, 3, marks=pytest.mark.slow), (16 * 4 - 1, 0)]
+)
+def test_large_learners_have_fewer_lifetimes_measured(monkeypatch, tmp_path, most, count):
+    """Sixteen numbers, four moments: as many lifetimes as the work allows."""
+    monkeypatch.setattr("metaplastic.train.meta_portrait._MOST_WORK", most)
+    task = Part("sinusoid_sequence", {"functions": 2, "batches": 2, "shots": 3, "queries": 4})
+    trainer = trainer_of(Part("online", {"hidden": (3,)}), task, Part("flp"))
+    state, notes = trainer.initial([0]), Notes()
+    with RunFolder.create(tmp_path / "run", "x") as folder:
+        write_portrait(trainer, state, [0], np.zeros((1, 1)), folder, notes)
+    found = read_portrait(tmp_path / "run")
+    assert {"lifetime", "curves"} <= set(found)
+    if count:
+        assert len(found["alignment"]["cosine"]) == len(found["interference"]["centred"]) == count
+        assert notes.texts == []
+    else:
+        assert not {"alignment", "interference"} & set(found)
+        assert notes.texts == ["not drawn: changes of 16 numbers over 4 moments"]
 
 
 def test_it_is_written_and_read_and_trials_have_none(tmp_path):

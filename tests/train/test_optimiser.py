@@ -36,19 +36,16 @@ def walk(transform, steps: int = 6, *, rate: float = 1.0) -> np.ndarray:
         ({"optimiser": "sgd"}, optax.sgd(RATE)),
         ({"optimiser": "momentum", "momentum": 0.8}, optax.sgd(RATE, 0.8)),
         ({"optimiser": "nesterov"}, optax.sgd(RATE, 0.9, nesterov=True)),
-        ({"optimiser": "adam"}, optax.adam(RATE, eps_root=1e-8)),
+        ({"optimiser": "adam"}, optax.adam(RATE)),
         ({"optimiser": "rmsprop"}, optax.rmsprop(RATE)),
-        (
-            {"optimiser": "adamw", "weight_decay": 0.1},
-            optax.adamw(RATE, eps_root=1e-8, weight_decay=0.1),
-        ),
+        ({"optimiser": "adamw", "weight_decay": 0.1}, optax.adamw(RATE, weight_decay=0.1)),
         (
             {"optimiser": "momentum", "weight_decay": 0.1},
             optax.chain(optax.add_decayed_weights(0.1), optax.sgd(RATE, 0.9)),
         ),
         (
             {"optimiser": "adam", "weight_decay": 0.1},
-            optax.chain(optax.add_decayed_weights(0.1), optax.adam(RATE, eps_root=1e-8)),
+            optax.chain(optax.add_decayed_weights(0.1), optax.adam(RATE)),
         ),
         (
             {"optimiser": "sgd", "clip": 0.5},
@@ -59,6 +56,25 @@ def walk(transform, steps: int = 6, *, rate: float = 1.0) -> np.ndarray:
 def test_is_the_optimiser_of_optax(options, theirs):
     ours = make_optimiser(TrainOptions(**options))
     np.testing.assert_allclose(walk(ours, rate=-RATE), walk(theirs), rtol=1e-6)
+
+
+def adam(gradients, rate, b1=0.9, b2=0.999, eps=1e-8):
+    """Steps of Kingma & Ba (2015), algorithm 1."""
+    m = v = 0.0
+    for t, g in enumerate(gradients, 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        yield -rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-5, 1e-7])
+def test_adam_is_that_of_the_paper_for_small_gradients_too(size):
+    gradients = [size * np.array([1.0, -0.3, 2.0]), size * np.array([0.5, 1.0, -1.0])]
+    ours = make_optimiser(TrainOptions(optimiser="adam"))
+    w = jnp.zeros(3)
+    state = ours.init(w)
+    for gradient, expected in zip(gradients, adam(gradients, RATE), strict=True):
+        step, state = ours.update(jnp.asarray(gradient, jnp.float32), state, w)
+        np.testing.assert_allclose(-RATE * np.asarray(step), expected, rtol=1e-4)
 
 
 def test_coupled_decay_is_not_decoupled_decay():
@@ -102,6 +118,7 @@ def test_factor_of_the_steps(decay):
     [
         ("cosine", lambda share: (1 + np.cos(np.pi * share)) / 2),
         ("linear", lambda share: 1 - share),
+        ("cooldown", lambda share: np.where(share < 0.5, 1, 2 * (1 - share))),
     ],
 )
 def test_smooth_schedules_end_where_the_run_does(schedule, closed_form):

@@ -1,7 +1,7 @@
 """The compiled trainer against the same run written out step by step, and against itself."""
 
 import functools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import equinox as eqx
 import jax
@@ -18,8 +18,11 @@ from metaplastic.models import mlp, plastic_layers, weights
 from metaplastic.rules.backprop import Backprop
 from metaplastic.rules.base import AbstractRule, Aux
 from metaplastic.rules.feedback_alignment import FeedbackAlignment
+from metaplastic.rules.flp import FLP
+from metaplastic.rules.shallow import Shallow
 from metaplastic.train import Trainer, TrainOptions
 from metaplastic.train.batches import Split
+from metaplastic.train.options import OptimiserName
 
 OPTIONS = {"hidden": (4,), "batch_size": 5, "epochs": 3, "lr": 0.1, "alignment": False}
 
@@ -115,6 +118,32 @@ def test_chunk_is_the_loop_written_out(small):
         expected.append(float(loss))
     np.testing.assert_allclose(losses[0], expected, rtol=1e-4)
     assert_near(first(state.model), [w[None] for w in jax.tree.leaves(weights(model))])
+
+
+@pytest.mark.parametrize("optimiser", spread(get_args(OptimiserName), 3))
+def test_what_a_rule_does_not_train_stays_to_the_bit(optimiser):
+    """Whatever decays or carries momentum; the layer that learns does decay."""
+    options = {"optimiser": optimiser, "weight_decay": 0.1, "bias": True, "norm": "batch"}
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam
+        trainer = trainer_of(Shallow(), **options)
+        before = trainer.initial((0,), (0.1,))
+        after, _ = ran(trainer)
+    hidden, output = plastic_layers(trainer.model(before))
+    hidden_after, output_after = plastic_layers(trainer.model(after))
+    assert_same(hidden, hidden_after)
+    for old, new in zip(jax.tree.leaves(output), jax.tree.leaves(output_after), strict=True):
+        assert (old != new).all()
+
+
+def test_feedback_and_local_plasticity_leaves_biases_alone():
+    trainer = trainer_of(FLP(), weight_decay=0.1, bias=True, initialiser="he_normal")
+    state = trainer.initial((0,), (0.1,))
+    state = eqx.tree_at(lambda s: [own.bias for own in plastic_layers(s.model)], state,
+                        replace_fn=lambda bias: bias + 1)  # fmt: skip
+    after, _ = trainer.chunk(state, jnp.int32(0), length=4)
+    for old, new in zip(*(plastic_layers(s.model) for s in (state, after)), strict=True):
+        assert (old.bias == new.bias).all()
+        assert (old.weight != new.weight).any()
 
 
 def test_other_data_of_the_same_shape_compile_nothing(small):

@@ -1,0 +1,72 @@
+"""Values against type hints: what a field or an option may hold, where it comes from outside."""
+
+import math
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from metaplastic._errors import UsageError, nearest
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
+
+
+def misfit(hint: Any, value: Any) -> str | None:
+    """What the hint wants where the value (of JSON, or of Python) is not of it, in a few words;
+    None where it is.
+
+    Lists stand for tuples, whole numbers for floats. Numbers are finite; texts have no control
+    characters.
+    """
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is Annotated:
+        return misfit(inner[0], value)
+    if kind is Literal:
+        return None if _among(value, inner) else "one of " + ", ".join(map(str, inner))
+    if kind in (Union, UnionType):
+        found = [misfit(own, value) for own in inner]
+        wanted = [own for own in found if own is not None]
+        return None if len(wanted) < len(found) else " or ".join(dict.fromkeys(wanted))
+    if kind is NoneType:
+        return None if value is None else "nothing"
+    if kind is tuple:
+        return _misfit_list(inner, value)
+    if kind not in _WORDS:
+        return "nothing that a file can hold"
+    return None if _is(kind, value) else _WORDS[kind]
+
+
+def check_choices(owner: Any, prefix: str) -> None:
+    """Raise `UsageError` for a field that is no word of its `Literal`; `prefix`: `--rule.`."""
+    for name, hint in choices(type(owner)).items():
+        value, known = getattr(owner, name), get_args(hint)
+        if not _among(value, known):
+            option = f"{prefix}{name.replace('_', '-')}"
+            raise UsageError(f"{option} {value}: {nearest(str(value), map(str, known))}")
+
+
+def choices(owner: type) -> Mapping[str, Any]:
+    """The fields of a class whose hints are a `Literal`."""
+    hints = get_type_hints(owner)
+    return {name: hint for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+def _misfit_list(inner: tuple[Any, ...], value: Any) -> str | None:
+    if not isinstance(value, list | tuple):
+        return "a list"
+    if len(inner) != 2 or inner[1] is not Ellipsis:
+        return "nothing that a file can hold"
+    wrong = [own for item in value if (own := misfit(inner[0], item)) is not None]
+    return f"a list of which each is {wrong[0]}" if wrong else None
+
+
+def _among(value: Any, known: tuple[Any, ...]) -> bool:
+    return any(type(value) is type(own) and value == own for own in known)
+
+
+def _is(kind: type, value: Any) -> bool:
+    if kind is str:
+        return isinstance(value, str) and value.isprintable()
+    if kind is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    return type(value) is kind

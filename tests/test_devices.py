@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toys import Line, delta
 
-from metaplastic._devices import even_share, provide, using
+from metaplastic._devices import check_share, even_share, provide, using
 from metaplastic._errors import UsageError
 from metaplastic.cli.__main__ import main
 from metaplastic.data import load
@@ -99,14 +99,20 @@ def test_more_devices_than_there_are():
         provide(64)
 
 
+def test_devices_of_which_some_would_do_nothing():
+    for fits in ((None, 1), (1, 1), (2, 2), (2, 3)):
+        check_share(*fits)
+    sentence = r"--devices 3 have 2 runs to share: --devices 2, or give more --seeds"
+    with pytest.raises(UsageError, match=sentence):
+        check_share(3, 2)
+
+
 def test_devices_without_anything_to_share(capsys, tmp_path):
     one = ["meta", "online", "--task", "sinusoid", "--steps", "2", "--devices", "2"]
     assert main([*one, "--meta-batch", "3", "--out", str(tmp_path / "a")]) == 2
     assert "--devices 2 do not divide the 3 lifetimes" in capsys.readouterr().err
     assert main(["train", "backprop", "--devices", "2", "--out", str(tmp_path / "b")]) == 2
     assert "--devices 2 have one run to share" in capsys.readouterr().err
-    assert main(["train", "backprop", "--devices", "3", "--seeds", "2"]) == 2
-    assert "--devices 3 have 2 runs to share: --devices 2, or give" in capsys.readouterr().err
     alone = ["--devices", "2", "--out", str(tmp_path / "c")]
     assert main(["compare", "backprop", "--rates", "0.1", *alone]) == 2
     assert "--devices 2 have one run to share" in capsys.readouterr().err

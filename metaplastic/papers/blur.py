@@ -1,7 +1,7 @@
 """BLUR (Sandler et al., ICML 2021): genomes of update rules, meta-trained and transferred."""
 
 from ._blur_asymmetry import asymmetry
-from ._blur_elsewhere import activations, curriculum, generalisation, normalisation
+from ._blur_generalisation import activations, curriculum, generalisation, normalisation
 from ._blur_images import ablation, images, mnist, states
 from ._blur_toy import depth, synapses, toy
 from .base import Paper

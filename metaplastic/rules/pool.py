@@ -13,7 +13,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._errors import UsageError, nearest
 from .._hints import check_choices
 from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
@@ -33,6 +32,7 @@ from ..models._activations import ACTIVATIONS
 from ._feedback import feedback_angles
 from ._pool_formula import formula
 from ._pool_names import Named, absolute, load_term, read_terms
+from ._pool_only import check_layers, check_only, read_only
 from ._pool_sum import combine
 from ._pool_terms import (
     SETS,
@@ -121,22 +121,12 @@ class Pool(AbstractRule):
 
     def __check_init__(self):
         check_choices(self, "--rule.")
-        names = [own.name for own in read_terms(self.terms)]
-        limited = [_only(text)[0] for text in self.only]
-        for text, name in zip(self.only, limited, strict=True):
-            if name not in names:
-                raise UsageError(
-                    f"--rule.only {text}: {name} is none of the terms; {nearest(name, names)}"
-                )
-            if limited.count(name) > 1:
-                raise UsageError(
-                    f"--rule.only names {name} twice: write all of its layers together, {name}=1,2"
-                )
+        check_only(self.only, [own.name for own in read_terms(self.terms)])
 
     # Coefficients
 
     def init(self, model: AbstractNetwork, *, key: Key) -> PoolState:
-        self._check_layers(len(plastic_layers(model)))
+        check_layers(self.only, len(plastic_layers(model)))
         return PoolState(self._coefficients(model), self._draw(model, key=key))
 
     def reborn(self, model: AbstractNetwork, state: PoolState, *, key: Key) -> PoolState:
@@ -153,7 +143,7 @@ class Pool(AbstractRule):
     def formula(self, state: PoolState) -> str:
         """The rule with its coefficients, as text."""
         own = {name: term.formula for name, term in self._terms().items()}
-        return formula(own, state.coefficients, self.granularity, dict(map(_only, self.only)))
+        return formula(own, state.coefficients, self.granularity, read_only(self.only))
 
     @classmethod
     def known_names(cls, field: str) -> Collection[str] | None:
@@ -178,15 +168,6 @@ class Pool(AbstractRule):
 
         named = read_terms(self.terms)
         return {own.name: one(_start(own, self.start * (i == 0))) for i, own in enumerate(named)}
-
-    def _check_layers(self, layers: int) -> None:
-        for text in self.only:
-            name, where = _only(text)
-            if any(not 1 <= index <= layers for index in where):
-                raise UsageError(
-                    f"--rule.only {text}: the network has {layers} layers, {name} can act in 1 to "
-                    f"{layers}"
-                )
 
     # Feedback
 
@@ -234,7 +215,7 @@ class Pool(AbstractRule):
         del signals
         trace = model.trace(x, key=key)
         swept, seen = self._see(model, state, trace, y)
-        terms, still = self._terms(), dict(map(_only, self.only))
+        terms, still = self._terms(), read_only(self.only)
         learned = []
         for index, (own, synapses) in enumerate(zip(plastic_layers(swept), seen, strict=True)):
             parts = [
@@ -305,15 +286,6 @@ def _of_layer(coefficient: Any, index: int) -> jax.Array:
 
 def _start(named: Named, otherwise: float) -> float:
     return otherwise if named.start is None else named.start
-
-
-def _only(text: str) -> tuple[str, tuple[int, ...]]:
-    """`ehebb=2,3` -> `("ehebb", (2, 3))`."""
-    name, _, where = text.partition("=")
-    try:
-        return name, tuple(int(own) for own in where.split(","))
-    except ValueError:
-        raise UsageError(f"--rule.only {text}: write TERM=LAYERS, such as ehebb=2,3") from None
 
 
 def _slope_below(layers: Sequence[AbstractLayer], index: int) -> Callable[[jax.Array], jax.Array]:

@@ -16,7 +16,7 @@ def test_defaults_work():
         ({"epochs": 0}, "--epochs 0: it must be positive"),
         ({"batch_size": -1}, "--batch-size -1: it must be positive"),
         ({"lr": 0.0}, "--lr 0.0: it must be positive"),
-        ({"lr": float("nan")}, "--lr nan: it must be positive"),
+        ({"lr": float("nan")}, "--lr nan: it must be a finite number"),
         ({"clip": 0.0}, "--clip 0.0: it must be positive"),
         ({"resize": 0}, "--resize 0: it must be positive"),
         ({"lr": float("inf")}, "--lr inf: it must be a finite number"),

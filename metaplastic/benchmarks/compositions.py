@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+
 from .. import _registry
 from .._errors import MetaplasticError
 from ..train.design import Design, Part
@@ -25,11 +27,13 @@ def run() -> list[dict[str, Any]]:
     of 0.01, 300 meta-steps of 8 lifetimes, Adam. Where a pair cannot work, the row holds the
     sentence that says why.
     """
-    return [
-        {"comparison": f"{rule} x {label}", "rule": rule, "estimator": label, **pair(rule, part)}
-        for rule in _registry.names("rules")
-        for label, part in estimators().items()
-    ]
+    rows = []
+    for rule in _registry.names("rules"):
+        for label, part in estimators().items():
+            row = {"comparison": f"{rule} x {label}", "rule": rule, "estimator": label}
+            rows.append({**row, **pair(rule, part)})
+            jax.clear_caches()  # the programs of all pairs are more than one process may map
+    return rows
 
 
 def estimators() -> dict[str, Part]:

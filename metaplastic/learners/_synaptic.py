@@ -105,8 +105,7 @@ def _require_constant(
     if not all(same) or type(rule).after_step is not AbstractRule.after_step:
         raise UsageError(
             f"--rule {type(rule).__name__}: it changes its own state at every step, so that no "
-            "phase settles: use backprop, feedback_alignment, sign_symmetry or "
-            "direct_feedback_alignment"
+            "phase settles: use backprop, feedback_alignment or direct_feedback_alignment"
         )
 
 

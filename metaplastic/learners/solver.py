@@ -172,6 +172,7 @@ def draw(batch: Batch, number: int | None, *, key: Key) -> Batch:
 
 
 def newton_step(objective: Objective, _: Any, phi: jax.Array) -> jax.Array:
+    """`phi - H^-1 g`, with the slope g [n] and the dense Hessian H [n, n] of the objective."""
     slope, product = jax.linearize(jax.grad(objective), phi)
     hessian = jax.vmap(product)(jnp.eye(phi.size, dtype=phi.dtype))
     return phi - jnp.linalg.solve(hessian, slope)

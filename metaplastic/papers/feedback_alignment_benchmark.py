@@ -119,6 +119,9 @@ def _quick() -> tuple[Experiment, ...]:
         input_range="standardised",
         epochs=10,
         batch_size=64,
+        weight_decay=1e-3,
+        schedule="step",
+        milestones=(5.0, 7.5),
     )
     resnet = TrainOptions(
         data="digits",
@@ -129,8 +132,10 @@ def _quick() -> tuple[Experiment, ...]:
         batch_size=64,
     )
     protocol = (
-        "Not a setting of the paper: 8x8 digits, enlarged, a few epochs, one seed. The grids were "
-        "adjusted after a first look at these test errors, so the rows demonstrate, no more."
+        "Not a setting of the paper: 8x8 digits, enlarged, a few epochs, one seed; LeNet's decay and "
+        "milestones are the paper's, compressed. Grids, and that LeNet has milestones (feedback "
+        "alignment falls back to chance without), were chosen after a look at these test errors, "
+        "so the rows demonstrate, no more."
     )
     return tuple(
         Experiment(

@@ -39,25 +39,32 @@ class Protocol:
         """
         if not self.rates:
             raise UsageError("--rates names no learning rate: give one, or several to choose from")
-        for rate in self.rates:
-            if not 0 < rate < math.inf:
-                raise UsageError(f"--rates {rate:g}: each learning rate must be positive")
-            if self.rates.count(rate) > 1:
-                raise UsageError(f"--rates names {rate:g} twice: name each learning rate once")
-        if not 1 <= self.grid_seeds <= len(self.seeds):
-            raise UsageError(
-                f"--grid-seeds {self.grid_seeds}: choose from 1 to {len(self.seeds)}, the --seeds"
-            )
+        check_grid(self.rates, self.grid_seeds, len(self.seeds))
         if self.grid_epochs is not None and self.grid_epochs < 1:
             raise UsageError(
                 f"--grid-epochs {self.grid_epochs}: at least 1 is needed; leave it out for all"
             )
-        for label in labels:
-            if list(labels).count(label) > 1:
-                raise UsageError(
-                    f"{label} is named twice: name it once, or with other options, as in "
-                    "pepita:feedback-scale=0.2"
-                )
+        check_labels(labels, "pepita:feedback-scale=0.2")
+
+
+def check_grid(rates: Sequence[float], grid_seeds: int, seeds: int) -> None:
+    """Raises `UsageError` for rates that are not, or twice, and for more seeds than there are."""
+    for rate in rates:
+        if not 0 < rate < math.inf:
+            raise UsageError(f"--rates {rate:g}: each learning rate must be positive")
+        if rates.count(rate) > 1:
+            raise UsageError(f"--rates names {rate:g} twice: name each learning rate once")
+    if not 1 <= grid_seeds <= seeds:
+        raise UsageError(f"--grid-seeds {grid_seeds}: choose from 1 to {seeds}, the --seeds")
+
+
+def check_labels(labels: Sequence[str], example: str) -> None:
+    """Raises `UsageError` for what is compared with itself; `example` shows how it differs."""
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(
+                f"{label} is named twice: name it once, or with other options, as in {example}"
+            )
 
 
 def compare(

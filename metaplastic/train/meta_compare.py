@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..report.records import RunFolder
+from .compare import check_grid, check_labels
 from .design import Design, restore_design
 from .entrant import part
 from .fit import Reporter
@@ -23,6 +24,14 @@ class MetaProtocol:
     seeds: tuple[int, ...]
     grid_seeds: int = 1
 
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise `UsageError` for what cannot work, or would meta-train the same thing twice.
+
+        `labels`: of the learners that are compared.
+        """
+        check_grid(self.rates, self.grid_seeds, len(self.seeds))
+        check_labels(labels, "reptile:rate=0.1")
+
 
 def meta_compare(
     entrants: Sequence[tuple[str, Design]],
@@ -32,6 +41,7 @@ def meta_compare(
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Meta-train every `(label, design)`; the document of `metaplastic compare --task`."""
+    protocol.check([label for label, _ in entrants])
     made = [design.make() for _, design in entrants]  # every mistake is found before any work
     runs = len(protocol.seeds) * max(len(protocol.rates), 1)
     if (protocol.options.devices or 1) > 1 and runs == 1:

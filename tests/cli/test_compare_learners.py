@@ -134,3 +134,19 @@ def test_wrong_names(name, message, tmp_path, capsys, monkeypatch):
     shown = capsys.readouterr().err
     assert message in shown or "is no learner" in shown
     assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["reptile", "reptile"], "reptile is named twice: name it once, or with other options"),
+        (["reptile", "--rates", "0.1", "-1"], "--rates -1: each learning rate must be positive"),
+        (["reptile", "--rates", "0.1", "0.1"], "--rates names 0.1 twice"),
+        (["reptile", "--rates", "0.1", "--grid-seeds", "3"], "--grid-seeds 3: choose from 1 to 1"),
+    ],
+)
+def test_a_protocol_that_cannot_be(given, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *given, *SMALL]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*"))

@@ -133,9 +133,9 @@ def _quick() -> tuple[Experiment, ...]:
     )
     protocol = (
         "Not a setting of the paper: 8x8 digits, enlarged, a few epochs, one seed; LeNet's decay "
-        "and milestones are the paper's, compressed. Grids, and that LeNet has milestones (feedback "
-        "alignment falls back to chance without), were chosen after a look at these test errors, "
-        "so the rows demonstrate, no more."
+        "and milestones are the paper's, compressed. Grids, and that LeNet has milestones "
+        "(feedback alignment falls back to chance without), were chosen after a look at these "
+        "test errors, so the rows demonstrate, no more."
     )
     return tuple(
         Experiment(

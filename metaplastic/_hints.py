@@ -1,5 +1,6 @@
 """Values against type hints: what a field or an option may hold, where it comes from outside."""
 
+import functools
 import math
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -36,18 +37,37 @@ def misfit(hint: Any, value: Any) -> str | None:
 
 
 def check_choices(owner: Any, prefix: str) -> None:
-    """Raise `UsageError` for a field that is no word of its `Literal`; `prefix`: `--rule.`."""
-    for name, hint in choices(type(owner)).items():
-        value, known = getattr(owner, name), get_args(hint)
-        if not _among(value, known):
+    """Raise `UsageError` for a field that is no word of its `Literal`; `prefix`: `--rule.`.
+
+    None passes where the hint has it.
+    """
+    for name, hint in _literals(type(owner)).items():
+        value = getattr(owner, name)
+        if misfit(hint, value) is not None:
+            words = [str(word) for own in (hint, *get_args(hint)) for word in _words(own)]
             option = f"{prefix}{name.replace('_', '-')}"
-            raise UsageError(f"{option} {value}: {nearest(str(value), map(str, known))}")
+            raise UsageError(f"{option} {value}: {nearest(str(value), words)}")
 
 
-def choices(owner: type) -> Mapping[str, Any]:
-    """The fields of a class whose hints are a `Literal`."""
-    hints = get_type_hints(owner)
-    return {name: hint for name, hint in hints.items() if get_origin(hint) is Literal}
+@functools.cache
+def _literals(owner: type) -> Mapping[str, Any]:
+    """The fields of a class whose hints are a `Literal`, or one and None."""
+    try:
+        hints = get_type_hints(owner)
+    except NameError:  # a hint of somebody's own that only a type checker can resolve
+        return {}
+    return {name: hint for name, hint in hints.items() if _is_literal(hint)}
+
+
+def _is_literal(hint: Any) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        inner = [own for own in get_args(hint) if own is not NoneType]
+        return bool(inner) and all(map(_is_literal, inner))
+    return get_origin(hint) is Literal
+
+
+def _words(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def _misfit_list(inner: tuple[Any, ...], value: Any) -> str | None:

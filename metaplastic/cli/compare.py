@@ -56,19 +56,18 @@ def main(argv: list[str]) -> int:
         known = {name.partition(":")[0] for name in names}
         names += [name for name in ("backprop", "shallow") if name not in known]
     entrants = [_entrant(name) for name in names]
-    from metaplastic.train.compare import Protocol, compare
-
-    protocol = Protocol(
-        options=own,
-        rates=tuple(sorted(options.rates)),
-        seeds=tuple(range(options.seed, options.seed + options.seeds)),
-        grid_seeds=options.grid_seeds,
-        grid_epochs=options.grid_epochs,
-    )
-    protocol.check([label for label, _, _ in entrants])
     folder = RunFolder.create(options.out, "compare")
 
     def work(progress: Progress) -> dict[str, Any]:
+        from metaplastic.train.compare import Protocol, compare
+
+        protocol = Protocol(
+            options=own,
+            rates=tuple(sorted(options.rates)),
+            seeds=tuple(range(options.seed, options.seed + options.seeds)),
+            grid_seeds=options.grid_seeds,
+            grid_epochs=options.grid_epochs,
+        )
         return compare(entrants, protocol, folder=folder, reporter=progress)
 
     return _running.run_into(folder, work, show, quiet=options.quiet, json=options.json)

@@ -84,7 +84,8 @@ def _of_file(path: str, rest: list[str]) -> tuple[str, Any, Any]:
     if rest and not rest[0].startswith("-"):
         raise UsageError(f"{rest[0]} and --rule-file {path}: name a rule, or a rule file")
     file = rule_file.read(rule_file.find(path))
-    hints = {name: own for name, own in _hints().items() if name in _OF_FILES}
+    options_hints = typing.get_type_hints(TrainOptions)
+    hints = {name: own for name, own in options_hints.items() if name in _OF_FILES}
     use = used_options(file.card, hints, file.path)
     fields = [
         (name, hints[name], dataclasses.field(kw_only=True, default=value))
@@ -107,10 +108,6 @@ def _fitting(options: Any, use: Mapping[str, Any]) -> Any:
         if name in _OF_NETWORKS and name not in known and getattr(options, name) == value
     }
     return dataclasses.replace(options, **foreign)
-
-
-def _hints() -> dict[str, Any]:
-    return typing.get_type_hints(TrainOptions)
 
 
 def resume(folder: RunFolder, progress: Progress) -> dict[str, Any]:

@@ -33,7 +33,7 @@ TraceName = Literal["exponential", "oja", "clipped"]
 """The names of traces."""
 ModulationName = Literal["none", "simple", "spread", "retroactive", "retroactive_spread"]
 """Who gates the change of a trace; `spread`: the signal reaches each unit with its own weight."""
-_WITHOUT_RATE = ("simple", "spread")
+WITHOUT_RATE = ("simple", "spread")
 """Modulation by a signal that is itself the rate of the trace."""
 Granularity = Literal["synapse", "neuron", "global"]
 """Who has a plasticity coefficient: each connection, each (postsynaptic) unit, or all share one."""
@@ -195,7 +195,7 @@ class Plasticity(eqx.Module):
             )
         alpha_key, modulator_key = jr.split(key)
         self.alpha = draw_coefficients((inputs, units), granularity, scale, key=alpha_key)
-        learned = learn_eta and modulation not in _WITHOUT_RATE
+        learned = learn_eta and modulation not in WITHOUT_RATE
         self.eta = jnp.asarray(eta, self.alpha.dtype) if learned else eta
         self.modulator = None
         if modulation != "none":

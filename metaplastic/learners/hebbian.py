@@ -14,6 +14,7 @@ from .._types import Key
 from ..tasks.base import AbstractTask
 from ._entry import beside, told_width, width
 from ._traces import (
+    WITHOUT_RATE,
     Granularity,
     ModulationName,
     Plasticity,
@@ -170,7 +171,7 @@ def hebbian(
     own = {"positive": positive, "trace": trace != "exponential", "learn-eta": learn_eta}
     own |= {"modulation": modulation != "none", "granularity": granularity != "synapse"}
     require_plastic(plastic, own)
-    if learn_eta and modulation in ("simple", "spread"):
+    if learn_eta and modulation in WITHOUT_RATE:
         raise UsageError(
             f"--learner.learn-eta has no part in --learner.modulation {modulation}, whose signal "
             "is the rate itself: leave it out, or take --learner.modulation retroactive"

@@ -4,6 +4,7 @@ One learner is meta-trained for all the rows of a study.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -50,8 +51,7 @@ def lesion_study(design: Design, options: MetaOptions, tops: Sequence[int]) -> S
 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
         learned = meta_trained(design, options, seeds, folder, reporter, name="lesions")
-        lesions = lambda learner, task, key: _lesions(learner, task, key, tops)  # noqa: E731
-        return Found(_rows(learned, lesions), {})
+        return Found(_rows(learned, partial(_lesions, tops=tops)), {})
 
     return study
 

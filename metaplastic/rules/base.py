@@ -17,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._hints import check_choices
 from .._properties import Properties as Properties
 from .._types import Inputs, Key, Outputs, RuleState, Scalar, Targets, Updates
 from ..losses import LOSSES, Loss
@@ -54,6 +55,9 @@ class AbstractRule(eqx.Module):
 
     properties: eqx.AbstractClassVar[Properties]
     loss: eqx.AbstractVar[str]
+
+    def __check_init__(self):
+        check_choices(self, "--rule.")
 
     @abc.abstractmethod
     def init(self, model: AbstractNetwork, *, key: Key) -> RuleState:

@@ -13,7 +13,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._hints import check_choices
 from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
 from ..losses import LossName
@@ -120,7 +119,6 @@ class Pool(AbstractRule):
     """Loss at the output."""
 
     def __check_init__(self):
-        check_choices(self, "--rule.")
         check_only(self.only, [own.name for own in read_terms(self.terms)])
 
     # Coefficients

@@ -5,9 +5,10 @@ Plain Python: a run record holds exactly these fields.
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args, get_type_hints
+from typing import Literal, NamedTuple, get_args
 
-from .._errors import UsageError, nearest, unknown
+from .._errors import UsageError, unknown
+from .._hints import check_choices
 
 MetaOptimiser = Literal["adam", "sgd", "momentum", "adamw", "rmsprop", "clipped_rms"]
 MetaSchedule = Literal["constant", "step", "cosine", "linear"]
@@ -105,11 +106,7 @@ class MetaOptions:
 
     def check(self) -> None:
         """Raise `UsageError` for a value that cannot work."""
-        for name, hint in get_type_hints(MetaOptions).items():
-            value, words = getattr(self, name), [w for w in get_args(hint) if isinstance(w, str)]
-            if words and value not in words:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} {value}: {nearest(str(value), words)}")
+        check_choices(self, "--")
         positive = ("steps", "meta_batch", "lr", "max_step", "clip", "species", "test_lifetimes")
         for name in (*positive, "test_every", "record_every", "devices", "checkpoint_every"):
             value = getattr(self, name)

@@ -4,9 +4,10 @@ Plain Python: a run record holds exactly these fields.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
-from .._errors import UsageError, nearest, require_number
+from .._errors import UsageError, require_number
+from .._hints import check_choices
 
 OptimiserName = Literal["momentum", "nesterov", "sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["constant", "step", "cosine", "linear", "cooldown"]
@@ -80,11 +81,7 @@ class TrainOptions:
 
     def check(self) -> None:
         """Raise `UsageError` for a value that cannot work."""
-        for name, hint in get_type_hints(TrainOptions).items():
-            value, choices = getattr(self, name), _choices(hint)
-            if choices and value is not None and value not in choices:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} {value}: {nearest(str(value), choices)}")
+        check_choices(self, "--")
         for name, value in vars(self).items():
             require_number(f"--{name.replace('_', '-')}", value)
         for milestone in self.milestones:
@@ -124,9 +121,3 @@ class TrainOptions:
             from .._devices import provide  # which imports JAX
 
             provide(self.devices)
-
-
-def _choices(hint: object) -> list[str]:
-    """The words of a `Literal`, or of one that may be None."""
-    parts = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
-    return [word for part in parts for word in get_args(part)]

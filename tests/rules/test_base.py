@@ -1,10 +1,12 @@
 import inspect
+from typing import Literal, get_origin, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import pytest
 from helpers import assert_close, batch, forward_weights, gradient, network, spread, update
 
+from metaplastic import _registry
 from metaplastic._errors import UsageError
 from metaplastic.losses import LOSSES
 from metaplastic.models import (
@@ -123,3 +125,12 @@ def test_options_are_documented():
             declaration = source.split(f"\n    {field}: ")[1]
             after = declaration.split("\n    \n")[0].split('"""')
             assert len(after) > 1, f"{rule.__name__}.{field} has no docstring"
+
+
+@pytest.mark.parametrize("name", _registry.names("rules"))
+def test_a_word_that_an_option_does_not_know_is_refused(name):
+    rule = _registry.load("rules", name)
+    for field, hint in get_type_hints(rule).items():
+        if get_origin(hint) is Literal:
+            with pytest.raises(UsageError, match=f"--rule.{field.replace('_', '-')} foo: there is"):
+                rule(**{field: "foo"})

@@ -62,6 +62,18 @@ def require_number(option: str, value: object) -> None:
             raise UsageError(f"{option} {own}: whole numbers go up to {LARGEST:,}")
 
 
+def require_positive(option: str, value: object) -> None:
+    """Raise `UsageError` for a number that is not positive and finite; a traced one passes."""
+    if isinstance(value, int | float) and not 0 < value < math.inf:
+        raise UsageError(f"{option} {value}: it must be positive and finite")
+
+
+def require_not_negative(option: str, value: float) -> None:
+    """Raise `UsageError` for a number that is negative, or not finite."""
+    if not 0 <= value < math.inf:
+        raise UsageError(f"{option} {value}: it must not be negative or infinite")
+
+
 def require_extra(module: str, extra: str) -> None:
     """Raise `MissingExtraError` unless the optional `module` can be imported."""
     import importlib.util

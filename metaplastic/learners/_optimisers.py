@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -67,12 +66,6 @@ def require_optimiser(name: str) -> None:
             f"the optimiser {name} asks for more than a rate and a slope: use adam, nesterov, sgd "
             "or rmsprop"
         )
-
-
-def require_positive(option: str, value: Any) -> None:
-    """Raise `UsageError` for a number that is not positive and finite; a traced one passes."""
-    if isinstance(value, int | float) and not 0 < value < math.inf:
-        raise UsageError(f"--{option} {value}: it must be positive and finite")
 
 
 def _kind(leaf: Any) -> tuple[tuple[int, ...], str]:

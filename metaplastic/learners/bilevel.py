@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax.flatten_util import ravel_pytree
 
-from .._errors import UsageError
+from .._errors import UsageError, require_positive
 from .._types import Key, Scalar
 from ..tasks.base import Episode, Stream
 from ..tasks.criteria import Criterion
-from ._optimisers import require_positive
 from .base import AbstractLearner
 from .solver import Batch, Solver, draw
 
@@ -46,7 +45,7 @@ class AbstractBilevelLearner(AbstractLearner):
     criterion: eqx.AbstractVar[Criterion]
 
     def __check_init__(self):
-        require_positive("learner.rate", self.rate)
+        require_positive("--learner.rate", self.rate)
         self.require_slopes(self.solver)
 
     @property

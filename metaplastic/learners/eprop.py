@@ -13,13 +13,12 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative, require_positive
 from .._types import Key, Scalar
 from ..losses import LOSSES, LossName
 from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
 from ..tasks.criteria import Criterion
-from ._optimisers import require_positive
 from ._spiking import Neurons, Record, Surrogate, Synapses, Teaching, Trains
 from .bilevel import AbstractBilevelLearner, BilevelLife
 from .solver import Batch, Solver
@@ -242,10 +241,9 @@ def eprop(
 
 def _positive(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        require_positive(f"learner.{name}", value)
+        require_positive(f"--learner.{name}", value)
 
 
 def _not_negative(options: dict[str, Any]) -> None:
     for name, value in options.items():
-        if not 0 <= value < math.inf:
-            raise UsageError(f"--learner.{name} {value}: it must not be negative or infinite")
+        require_not_negative(f"--learner.{name}", value)

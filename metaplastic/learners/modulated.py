@@ -1,6 +1,5 @@
 """A slow network whose units are modulated: gains, biases and the head alone settle."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative
 from .._types import Key, Scalar
 from ..models import AbstractLayer, AbstractNetwork, ActivationName, InitialiserName, Sequential
 from ..models.base import AbstractFixedNode
@@ -119,8 +118,7 @@ def modulated(
         newton: Newton steps with the dense Hessian at the end of every phase.
         key: Draws the initial weights.
     """
-    if not 0 <= anchor < math.inf:
-        raise UsageError(f"--learner.anchor {anchor}: it must not be negative or infinite")
+    require_not_negative("--learner.anchor", anchor)
     options = {
         "hidden": hidden,
         "filters": filters,

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from .._errors import UsageError
+from .._errors import UsageError, require_positive
 from .._types import Key
-from ._optimisers import LINEAR, require_optimiser, require_positive, transformation
+from ._optimisers import LINEAR, require_optimiser, transformation
 
 Slope = Callable[[jax.Array, Key], jax.Array]
 """`(phi [n], key of the step) -> slope [n]`, perhaps of a mini-batch that the key draws."""
@@ -42,7 +42,7 @@ class Solver(eqx.Module):
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"--learner.batch {self.batch}: at least 1 is needed")
         if self.until is not None:
-            require_positive("learner.until", self.until)
+            require_positive("--learner.until", self.until)
         if self.newton < 0:
             raise UsageError(f"--learner.newton {self.newton}: it must not be negative")
         if self.batch is not None and (self.until or self.newton or self.optimiser == "bfgs"):

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..learners.bilevel import AbstractBilevelLearner, Fast
-from ..learners.solver import Batch
-from ._settled import norm, over
+from ._settled import FreePhase, norm, over
 
 # Measured on quadratics, a network of 10-8-3 units and sine curves, over strengths, solvers and
 # beta, against the exact gradient: of `symmetric` all 53 estimates with an error above 0.3 are
@@ -26,14 +25,7 @@ differentiate."""
 
 
 def phase_quality(
-    learner: AbstractBilevelLearner,
-    free: Fast,
-    nudged: Fast,
-    nudges: jax.Array,
-    support: Batch,
-    query: Batch,
-    *,
-    key: Any,
+    learner: AbstractBilevelLearner, lived: FreePhase, nudged: Fast, nudges: jax.Array
 ) -> dict[str, jax.Array]:
     """Measures of one lifetime, of each nudged phase where there are several.
 
@@ -42,6 +34,7 @@ def phase_quality(
     [phases]; `climb` by how much each ends higher on its own loss than it began [phases], where
     what it descends is that loss's gradient.
     """
+    support, query, free, key = lived
 
     def slope(fast: Fast, b: Any) -> jax.Array:
         return norm(learner.augmented_slope(fast, support, query, b, key=key))

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .._errors import UsageError
+from .._errors import UsageError, require_positive
 from .._types import Key
-from ..learners._optimisers import require_positive
 from ..learners._phase_walk import Walk, walk
 from ..learners.base import AbstractLearner
 from ..learners.bilevel import (
@@ -90,7 +89,7 @@ class Contrastive(AbstractSettledGradient):
         if not math.isfinite(self.beta):
             raise UsageError(f"--estimator.beta {self.beta}: it must be finite, 0.1 is usual")
         if self.rate is not None:
-            require_positive("estimator.rate", self.rate)
+            require_positive("--estimator.rate", self.rate)
         if self.contrast not in _CONTRASTS:
             known = " or ".join(_CONTRASTS)
             raise UsageError(f"--estimator.contrast {self.contrast}: say {known}")
@@ -123,7 +122,8 @@ class Contrastive(AbstractSettledGradient):
         gradient = jax.grad(contrast)(arrays)
         if not self.measure:
             return gradient, {}
-        return gradient, self._quality(learner, free, nudged, nudges, support, query, key)
+        lived = FreePhase(support, query, free, key)
+        return gradient, self._quality(learner, lived, nudged, nudges)
 
     def nudged(
         self,
@@ -170,8 +170,7 @@ class Contrastive(AbstractSettledGradient):
             lived = free_phase(learner, episode, who=self.name, key=key)
             support, query, free, phase_key = lived
             nudges, phases = self.nudged(learner, free, support, query, key=phase_key)
-            own = phase_quality(learner, free, phases, nudges, support, query, key=phase_key)
-            return lived, own
+            return lived, phase_quality(learner, lived, phases, nudges)
 
         lived, found = run_once(again)(learner, episode)
         each = found["climb" if measure == "climbs" else measure]
@@ -201,17 +200,10 @@ class Contrastive(AbstractSettledGradient):
         return Solver(name, steps, own.batch, own.until, own.newton, peel=True)
 
     def _quality(
-        self,
-        learner: AbstractBilevelLearner,
-        free: Fast,
-        nudged: Fast,
-        nudges: jax.Array,
-        support: Batch,
-        query: Batch,
-        key: Key,
+        self, learner: AbstractBilevelLearner, lived: FreePhase, nudged: Fast, nudges: jax.Array
     ) -> dict[str, jax.Array]:
         """How well the phases settled: see `advice`."""
-        found = phase_quality(learner, free, nudged, nudges, support, query, key=key)
+        found = phase_quality(learner, lived, nudged, nudges)
         quality = {
             "free_stationarity": found["free_stationarity"],
             "nudged_stationarity": found["nudged_stationarity"].max(),
@@ -221,7 +213,7 @@ class Contrastive(AbstractSettledGradient):
             finite = jnp.isfinite(climb).all()
             quality["climbs"] = jnp.where(finite, (climb > 0).any().astype(climb.dtype), jnp.nan)
         if self.contrast == "symmetric":
-            quality["opposition"] = opposition(free, nudged)
+            quality["opposition"] = opposition(lived.free, nudged)
         return quality
 
     def advice(self, quality: dict[str, float]) -> dict[str, str]:

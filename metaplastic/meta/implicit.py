@@ -1,6 +1,5 @@
 """Implicit differentiation: what a minimum does when its landscape changes."""
 
-import math
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -8,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative, require_positive
 from .._types import Key
-from ..learners._optimisers import require_positive
 from ..learners.base import AbstractLearner
 from ..learners.bilevel import (
     AbstractBilevelLearner,
@@ -72,11 +70,8 @@ class Implicit(AbstractSettledGradient):
             raise UsageError(f"--estimator.method {self.method}: say cg, neumann, t1t2 or exact")
         if self.steps < 1:
             raise UsageError(f"--estimator.steps {self.steps}: at least 1 is needed")
-        require_positive("estimator.scale", self.scale)
-        if not 0 <= self.damping < math.inf:
-            raise UsageError(
-                f"--estimator.damping {self.damping}: it must not be negative or infinite"
-            )
+        require_positive("--estimator.scale", self.scale)
+        require_not_negative("--estimator.damping", self.damping)
 
     def estimate(
         self,

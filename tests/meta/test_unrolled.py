@@ -143,6 +143,18 @@ def test_saving_memory_changes_nothing(x64, getkey, options):
     assert jnp.allclose(aux.loss, before.loss, rtol=1e-13)
 
 
+@pytest.mark.parametrize("moments", [1, 5, 6])
+def test_short_lifetimes_need_no_loop(x64, getkey, moments):
+    learner, batch = maml(getkey, moments=moments)
+    key = getkey()
+    expected, before = compiled(Unrolled(rematerialise="steps"))(learner, batch, key=key)
+    program = jax.jit(Unrolled()).lower(learner, batch, key=key)
+    assert ("stablehlo.while" in program.as_text()) == (moments > 5)
+    gradient, aux = compiled(Unrolled())(learner, batch, key=key)
+    assert_close(gradient, expected, 1e-13)
+    assert jnp.allclose(aux.loss, before.loss, rtol=1e-13)
+
+
 def test_blocks_need_less_memory(getkey):
     batch = episodes(jr.normal(getkey(), (1, 400, 1)), asked=jnp.ones((1, 50)))
     needed = {}

@@ -118,9 +118,9 @@ class Reader:
 
         It asks the rule itself, whatever became of the text of the card.
         """
-        allowed = {_absolute(given) for given in self._own.values()}
+        allowed = {absolute(given) for given in self._own.values()}
         for needed in rule.own_files():
-            if _absolute(needed) not in allowed:
+            if absolute(needed) not in allowed:
                 raise NotNamedError(f"{self._path} needs {needed}, which --own does not name")
         for name in self._own.keys() - self._used:
             raise UsageError(
@@ -133,7 +133,14 @@ class NotNamedError(UsageError):
     """A file of one's own that a rule file needs, and nobody has named."""
 
 
-def _absolute(given: str) -> str:
+def needed_of(card: Mapping[str, Any], own: Sequence[str]) -> tuple[str, ...]:
+    """Those of one's own files that a card's rule names, where several cards share a list."""
+    named = {text.partition("=")[0] for text in _texts(card["rule"])}
+    return tuple(given for given in own if portable(given) in named)
+
+
+def absolute(given: str) -> str:
+    """A file of one's own, `./mine.py:my_term`, as it is found from any folder."""
     file, dot, name = given.rpartition(".py")
     return f"{Path(file + dot).expanduser().resolve()}{name}"
 

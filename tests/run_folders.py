@@ -21,6 +21,7 @@ def metrics(epochs=5, seeds=2):
             "test_accuracy": accuracy,
             "test_loss": [2 / (1 + n)] * seeds,
             "update_angle": {f"layer {i}": [90.0 / (n + i)] * seeds for i in (1, 2)},
+            "delta_angle": {"layer 1": [None] * seeds, "layer 2": [80.0 - n] * seeds},
             "weight_angle": {"W2~B2": [90.0 - n] * seeds},
             "seconds": 1.0 + n,
         }

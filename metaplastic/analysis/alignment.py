@@ -1,9 +1,9 @@
 """How far a rule's updates point where backpropagation's do, layer by layer.
 
-Two granularities are in use, and they differ: *weight space* (`update_angles`: the flattened
-updates of a batch; Meulemans et al. 2020, Laborieux et al. 2021) and *per example*
-(`example_angles`: the update of each example by itself, averaged; for a dense layer with equal
-presynaptic factors this is the angle between the delta vectors, as in Clark et al. 2021).
+Two granularities are in use, and they differ: of *weights* (`update_angles`: the flattened updates
+of a batch; Meulemans et al. 2020, Laborieux et al. 2021) and of *deltas* (`delta_angles`: the
+teaching signals of every example, averaged; Clark et al. 2021). `example_angles` is for rules that
+have no deltas: of the weights, but example by example.
 """
 
 from typing import Any
@@ -46,7 +46,12 @@ def update_angles(
     """
     updates = rule.updates(model, state, x, y, key=key, **signals)[0]
     gradient = oracle.updates(model, (), x, y, key=key, **signals)[0]
-    cosine, defined = cosines(updates, gradient)
+    return weight_angles(updates, gradient)
+
+
+def weight_angles(updates: Any, oracle: Any) -> jax.Array:
+    """The angle between two updates in degrees, [layers]; 90 where one of them is zero."""
+    cosine, defined = cosines(updates, oracle)
     return jnp.where(defined, jnp.degrees(jnp.arccos(cosine)), 90.0)
 
 
@@ -63,6 +68,7 @@ def example_angles(
 ) -> jax.Array:
     """The mean over examples of the angle between the updates of one example, [layers].
 
+    Where both are one delta times the same pre, it is that of the deltas, and dearer to compute.
     Examples whose update or gradient vanishes are left out; 90 where all are.
     """
 
@@ -75,4 +81,4 @@ def example_angles(
     degrees = jnp.degrees(jnp.arccos(cosine))
     count = defined.sum(0)
     total = jnp.where(defined, degrees, 0).sum(0)
-    return jnp.where(count > 0, total / jnp.maximum(count, 1), 90.0)
+    return jnp.where(count > 0, total / jnp.maximum(count, 1).astype(total.dtype), 90.0)

@@ -5,7 +5,7 @@ from typing import Any
 
 from metaplastic import _registry
 from metaplastic._errors import UsageError
-from metaplastic.cli import _compare_learners, _options, _running
+from metaplastic.cli import _compare_learners, _options, _rule_files, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.options import TrainOptions
@@ -13,15 +13,20 @@ from metaplastic.train.options import TrainOptions
 _ABOUT = (
     "Compare rules under one protocol, each at its own best learning rate, with backpropagation "
     "and the frozen-hidden control beside them. RULE is a name or file.py:Name, with options if "
-    "you like: pepita:feedback-scale=0.2,mode=hebbian. With --task NAME, compare learners, rules "
-    "within a lifetime, or estimators on that task; without a RULE all estimators that fit."
+    "you like: pepita:feedback-scale=0.2,mode=hebbian; --rule-file FILE adds a rule that was "
+    "discovered. With --task NAME, compare learners, rules within a lifetime, or estimators on "
+    "that task; without a RULE all estimators that fit."
 )
 
 
 @dataclasses.dataclass(kw_only=True)
-class CompareCommand(TrainOptions, _options.CommonOptions):
+class CompareCommand(TrainOptions, _rule_files.OwnFiles, _options.CommonOptions):
     """Options of `metaplastic compare`."""
 
+    rule_file: tuple[str, ...] = ()
+    """Discovered rules to compare: files that `metaplastic meta` wrote, or names of `metaplastic
+    list rule-files`. They train as all others do, by the options given here; what their cards say
+    of rates, schedule and network is for `train`."""
     lr: float | None = None
     """No option here: the learning rates are `rates`."""
     rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -42,9 +47,15 @@ def main(argv: list[str]) -> int:
     names, rest = argv[:count], argv[count:]
     given = {token.partition("=")[0] for token in rest}
     if "--task" in given or ("--learner" in given and not names):
+        if "--rule-file" in given:
+            raise UsageError(
+                "--rule-file: a rule file trains a network on --data, not a learner on tasks"
+            )
         return _compare_learners.main(names, rest)
-    _, _ = _options.take_name(argv, "rule", "compare RULE RULE… [OPTIONS]")
+    for option in ("rule-file", "own"):
+        rest = _rule_files.gather(rest, option)
     options = _options.parse(rest, CompareCommand, command="compare", about=_ABOUT)
+    _options.take_name([*names, *options.rule_file], "rule", "compare RULE RULE… [OPTIONS]")
     if options.lr is not None:
         raise UsageError(
             f"--lr {options.lr:g}: each rule has its own best of --rates; for a single rate, "
@@ -52,10 +63,7 @@ def main(argv: list[str]) -> int:
         )
     own = _options.part(dataclasses.replace(options, lr=TrainOptions.lr), TrainOptions)
     own.check()
-    if options.ends:
-        known = {name.partition(":")[0] for name in names}
-        names += [name for name in ("backprop", "shallow") if name not in known]
-    entrants = [_entrant(name) for name in names]
+    entrants = _entrants(names, options)
     folder = RunFolder.create(options.out, "compare")
 
     def work(progress: Progress) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def main(argv: list[str]) -> int:
             grid_seeds=options.grid_seeds,
             grid_epochs=options.grid_epochs,
         )
-        return compare(entrants, protocol, folder=folder, reporter=progress)
+        return compare(entrants, protocol, own=options.own, folder=folder, reporter=progress)
 
     return _running.run_into(folder, work, show, quiet=options.quiet, json=options.json)
 
@@ -91,6 +99,17 @@ def show(result: dict[str, Any]) -> None:
     from metaplastic.report.tables import print_comparison
 
     print_comparison(result)
+    for row in result["rules"]:
+        if row.get("formula"):
+            print(f"{row['rule']}: {row['formula']}")
+
+
+def _entrants(names: list[str], options: CompareCommand) -> list[tuple[str, str, Any]]:
+    """`(label, name, rule)` of those that are named, of rule files, and of the two ends."""
+    known = {name.partition(":")[0] for name in names}
+    ends = [name for name in ("backprop", "shallow") if options.ends and name not in known]
+    files = _rule_files.entrants(options.rule_file, options.own, names)
+    return [*map(_entrant, names), *files, *map(_entrant, ends)]
 
 
 def _entrant(text: str) -> tuple[str, str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from metaplastic import _registry
 from metaplastic._errors import UsageError
 from metaplastic._rule_card import used_options
-from metaplastic.cli import _options, _parts, _running
+from metaplastic.cli import _options, _parts, _rule_files, _running
 from metaplastic.cli._progress import Progress
 from metaplastic.report.records import RunFolder
 from metaplastic.train.options import TrainOptions
@@ -35,11 +35,8 @@ class TrainCommand(TrainOptions, _options.CommonOptions):
 
 
 @dataclasses.dataclass(kw_only=True)
-class RuleFileCommand(TrainCommand):
+class RuleFileCommand(TrainCommand, _rule_files.OwnFiles):
     """Options of `metaplastic train --rule-file FILE`."""
-
-    own: tuple[str, ...] = ()
-    """Files of your own that the rule file needs, ./mine.py:my_term; nothing else is imported."""
 
 
 def main(argv: list[str]) -> int:
@@ -95,6 +92,7 @@ def _of_file(path: str, rest: list[str]) -> tuple[str, Any, Any]:
     life = file.card.get("meta_training", {}).get("lifetime")
     learned = f", which was learned for lifetimes of {life}" if life else ""
     about = f"Train a network with the rule of {file.path}{learned}"
+    rest = _rule_files.gather(rest, "own")
     options = _options.parse(rest, options_type, command=f"train --rule-file {path}", about=about)
     return file.path.stem, rule_file.load(path, own=options.own), _fitting(options, use)
 

@@ -28,6 +28,13 @@ def told_width(task: AbstractTask) -> int:
     return y.shape[-1]
 
 
+def answered_by_units(task: AbstractTask, told: int) -> bool:
+    """Whether the answer can be the activity of the units that the inputs have: a pattern is
+    completed, neither classes nor a y that is told are asked for."""
+    classes = task.criterion.rule_loss == "cross_entropy"
+    return not (told or classes or task.outputs > width(task))
+
+
 def beside(x: jax.Array, y: jax.Array | None, told: int) -> Float[Array, "batch inputs"]:
     """x in one row, and behind it y, or zeros where an answer is asked for."""
     x = x.reshape(x.shape[0], -1)

@@ -19,6 +19,15 @@ Entering = Float[Array, " inputs"]
 Units = Float[Array, " units"]
 
 
+class FirstUnits(eqx.Module):
+    """A read-out without weights: output = the activity of the first units."""
+
+    outputs: int = eqx.field(static=True)
+
+    def __call__(self, activity: Float[Array, "batch units"]) -> Float[Array, "batch outputs"]:
+        return activity[:, : self.outputs]
+
+
 class AbstractSequenceLearner(AbstractLearner):
     """A network that carries its life from one moment of a sequence to the next.
 
@@ -29,7 +38,7 @@ class AbstractSequenceLearner(AbstractLearner):
     x, and zeros where an answer is asked for.
     """
 
-    readout: eqx.AbstractVar[Readout]
+    readout: eqx.AbstractVar[Readout | FirstUnits]
     told: eqx.AbstractVar[int]
     """Inputs that hold y; 0 where the task tells none."""
 

@@ -12,7 +12,7 @@ from .._errors import UsageError
 from .._types import Key
 from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
-from ._entry import beside, told_width, width
+from ._entry import answered_by_units, beside, told_width, width
 from ._traces import (
     Granularity,
     ModulationName,
@@ -241,8 +241,7 @@ def _answer(
             )
         return "dense"
     if answer is None:
-        classes = task.criterion.rule_loss == "cross_entropy"
-        return "dense" if told or classes or task.outputs > width(task) else "units"
+        return "units" if answered_by_units(task, told) else "dense"
     if answer == "units" and task.outputs > width(task):
         raise UsageError(
             f"--learner.answer units: {task.outputs} outputs cannot be read from the "

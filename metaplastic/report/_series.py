@@ -8,7 +8,7 @@ import numpy as np
 
 from metaplastic._errors import MetaplasticError
 
-_ANGLES = ("update_angle", "weight_angle")
+_ANGLES = ("update_angle", "delta_angle", "weight_angle")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Series:
     values: dict[str, np.ndarray]
     """By name, `test_accuracy`, …: [epochs, seeds], NaN where nothing was recorded."""
     angles: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
-    """`update_angle` and `weight_angle`, by layer: [epochs, seeds], degrees."""
+    """`update_angle`, `delta_angle` and `weight_angle`, by layer: [epochs, seeds], degrees."""
     first_decay: float | None = None
     """Epoch at which the schedule first lowered the learning rate in a step; None: nowhere."""
 
@@ -95,4 +95,9 @@ def _table(rows: Sequence[Any], name: str) -> np.ndarray:
 
 
 def _nonempty(angles: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
-    return {kind: layers for kind, layers in angles.items() if layers}
+    """Without what is undefined at every epoch."""
+    known = {
+        kind: {name: own for name, own in layers.items() if np.isfinite(own).any()}
+        for kind, layers in angles.items()
+    }
+    return {kind: layers for kind, layers in known.items() if layers}

@@ -18,11 +18,15 @@ from metaplastic.report._style import COLUMN, styled
 from metaplastic.report.records import RunFolder
 
 Row = Mapping[str, Any]
-Angle = Literal["update_angle", "weight_angle"]
+Angle = Literal["update_angle", "delta_angle", "weight_angle"]
 _ANGLE_TITLES = {
     "update_angle": (
         "Angle of the update to backpropagation's",
-        "in weight space, over batches; below 90° it descends",
+        "of weights, over batches; below 90° it descends",
+    ),
+    "delta_angle": (
+        "Angle of deltas to backpropagation's",
+        "of deltas, mean over examples; 90° is unrelated",
     ),
     "weight_angle": ("Angle between forward and feedback weights", "90° is unrelated"),
 }

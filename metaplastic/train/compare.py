@@ -10,15 +10,27 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+import jax.random as jr
+
 from .. import data
 from .._devices import check_share
 from .._errors import UsageError
+from ..data import Dataset
 from ..report.records import RunFolder
 from ..rules.base import AbstractRule
-from .entrant import Entrant, compete, part
+from .entrant import Entrant, compete, part, part_name
 from .fit import Reporter
 from .options import TrainOptions
-from .run import describe_rule, protocol, require_same_data, restore_options, restore_rule
+from .run import (
+    FILE,
+    describe_rule,
+    keep_rule,
+    protocol,
+    require_same_data,
+    restore_options,
+    restore_rule,
+)
 from .trainer import Trainer
 
 
@@ -65,38 +77,36 @@ def check_labels(labels: Sequence[str], example: str) -> None:
             raise UsageError(
                 f"{label} is named twice: name it once, or with other options, as in {example}"
             )
+        for other in labels:
+            if other != label and part_name(other) == part_name(label):
+                raise UsageError(
+                    f"{label} and {other} would share the folder {part_name(label)} of the run: "
+                    "compare them in two runs, or rename one"
+                )
 
 
 def compare(
     rules: Sequence[tuple[str, str, AbstractRule]],
     shared: Protocol,
     *,
+    own: Sequence[str] = (),
     folder: RunFolder,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Train each `(label, name, rule)` at its own best rate; the result of `metaplastic compare`.
 
     Every rate is chosen on a validation set (a tenth of the training set unless the options say
-    otherwise) that all rules share.
+    otherwise) that all rules share. `own`: files of one's own that rule files need. Raises
+    `UsageError`, before any work, for a rule that does not fit the network.
     """
     shared.check([label for label, _, _ in rules])
     dataset = data.load(shared.options.data)
     check_share(shared.options.devices, len(shared.seeds) * max(len(shared.rates), 1))
     options = dataclasses.replace(shared.options, validation=shared.options.validation or 0.1)
     if not folder.config_path.exists():
-        Trainer(rules[0][2], dataset, options)  # before the record: it checks the options
-        folder.write_config(
-            {
-                "command": "compare",
-                "rules": [
-                    {"label": label, **describe_rule(name, rule)} for label, name, rule in rules
-                ],
-                **{k: v for k, v in dataclasses.asdict(shared).items() if k != "options"},
-                "options": dataclasses.asdict(shared.options),
-                "data": dataset.record(),
-                "protocol": protocol(options),
-            }
-        )
+        _check_rules([rule for _, _, rule in rules], dataset, options)
+        terms = {"data": dataset.record(), "protocol": protocol(options)}
+        _record(rules, shared, own, folder, terms)
     rows = [
         compete(
             Entrant(
@@ -127,6 +137,36 @@ def compare(
     return result
 
 
+def _check_rules(rules: Sequence[AbstractRule], dataset: Dataset, options: TrainOptions) -> None:
+    """Find what cannot work before the record, and before an hour's work of other rules."""
+    for rule in rules:
+        Trainer(rule, dataset, options).start.eval_shape(jr.key(0)[None], jnp.ones(1))
+
+
+def _record(
+    rules: Sequence[tuple[str, str, AbstractRule]],
+    shared: Protocol,
+    own: Sequence[str],
+    folder: RunFolder,
+    terms: Mapping[str, Any],
+) -> None:
+    """Write what `resume` needs: the configuration, and beside it copies of rule files."""
+    described = []
+    for label, name, rule in rules:
+        copy = f"parts/{part_name(label)}/{FILE}"
+        described.append({"label": label, **describe_rule(name, rule, own=own, copy=copy)})
+        keep_rule(rule, described[-1], folder)
+    folder.write_config(
+        {
+            "command": "compare",
+            "rules": described,
+            **{k: v for k, v in dataclasses.asdict(shared).items() if k != "options"},
+            "options": dataclasses.asdict(shared.options),
+            **terms,
+        }
+    )
+
+
 def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, Any]:
     """Go on with an interrupted comparison; its result, if it is done."""
     done = folder.read_result()
@@ -134,7 +174,7 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
         return done
     config = folder.read_config("rules", "options", "rates", "seeds", "data", "grid_seeds")
     require_same_data(config, folder)
-    rules = [(own["label"], own["name"], restore_rule(own)) for own in config["rules"]]
+    rules = [(own["label"], own["name"], restore_rule(own, folder)) for own in config["rules"]]
     shared = Protocol(
         options=restore_options(config["options"]),
         rates=tuple(config["rates"]),

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..data import Dataset
 from ..report.records import RunFolder
+from ..rule_file import FiledRule
 from ..rules.base import AbstractRule
 from .fit import Outcome, Reporter, fit
 from .options import TrainOptions
-from .run import accuracies
+from .run import accuracies, formula_of
 from .trainer import Trainer
 
 
@@ -118,9 +119,7 @@ def _row(
     values = accuracies(outcome, options)
     records = outcome.records
     row: dict[str, Any] = {
-        "rule": entrant.label,
-        "name": type(entrant.rule).__module__.rpartition(".")[2],
-        "fields": {f.name: getattr(entrant.rule, f.name) for f in dataclasses.fields(entrant.rule)},
+        **_identity(entrant, outcome),
         "best_lr": options.lr,
         "best_at_edge": bool(grid) and options.lr in (entrant.rates[0], entrant.rates[-1]),
         "test_accuracy": {
@@ -142,12 +141,26 @@ def _row(
         "grid": grid,
         "seconds": round(outcome.seconds, 3),
     }
-    for name in ("update_angle", "weight_angle"):
+    for name in ("update_angle", "delta_angle", "weight_angle"):
         if records and name in records[0]:
             row[name] = {
                 layer: [record[name][layer] for record in records] for layer in records[0][name]
             }
     return row
+
+
+def _identity(entrant: Entrant, outcome: Outcome) -> dict[str, Any]:
+    """What a row says of its rule; of a rule file the rule inside, its formula and its sha256."""
+    filed = entrant.rule if isinstance(entrant.rule, FiledRule) else None
+    rule = entrant.rule if filed is None else filed.rule
+    found: dict[str, Any] = {
+        "rule": entrant.label,
+        "name": type(rule).__module__.rpartition(".")[2],
+        "fields": {own.name: getattr(rule, own.name) for own in dataclasses.fields(rule)},
+    }
+    if filed is not None:
+        found |= {"formula": formula_of(filed, outcome), "sha256": filed.file.sha256}
+    return found
 
 
 def _part(folder: RunFolder, name: str) -> RunFolder:
@@ -158,9 +171,13 @@ def _part(folder: RunFolder, name: str) -> RunFolder:
 
 
 def part(folder: RunFolder, name: str) -> RunFolder:
-    """The folder of a named piece of a run; letters that file names cannot hold are replaced."""
-    safe = "".join(c if c.isalnum() or c in "._-=," else "_" for c in name)
-    return _part(folder, f"parts/{safe}")
+    """The folder of a named piece of a run."""
+    return _part(folder, f"parts/{part_name(name)}")
+
+
+def part_name(name: str) -> str:
+    """The name with letters replaced that file names cannot hold."""
+    return "".join(c if c.isalnum() or c in "._-=," else "_" for c in name)
 
 
 def _per_rate(values: np.ndarray, rates: Sequence[float]) -> np.ndarray:

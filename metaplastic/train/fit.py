@@ -198,16 +198,14 @@ class _Loop:
         trainer = self.trainer
         if not trainer.options.alignment:
             return {}
-        found: dict[str, Any] = {}
+        found = trainer.weight_measures(state)
         if trainer.same_inputs and not isinstance(trainer.rule, Backprop):
-            angles = np.asarray(trainer.alignment(state, jnp.int32(step)), np.float64)
-            found["update_angle"] = {
-                f"layer {layer + 1}": own.tolist() for layer, own in enumerate(angles.T)
-            }
-        for kind, values in trainer.weight_measures(state).items():
-            if values:
-                found[kind] = {name: _floats(own) for name, own in values.items()}
-        return found
+            found = trainer.alignment(state, jnp.int32(step)) | found
+        return {
+            kind: {name: _floats(own) for name, own in values.items()}
+            for kind, values in found.items()
+            if values
+        }
 
     def _flush(self) -> None:
         if self.folder is not None and self.unwritten:

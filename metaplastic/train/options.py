@@ -69,7 +69,7 @@ class TrainOptions:
     average_last: int = 1
     """Accuracy reported is the mean over this many last epochs."""
     alignment: bool = True
-    """Measure at every epoch the angle of each layer's update to that of backpropagation, and
+    """Measure at every epoch the angles of each layer's update and deltas to backpropagation's, and
     angles and sizes of forward and feedback weights."""
     parallel: Literal["auto", "batch", "loop"] = "auto"
     """Many seeds: in one batched program, or one after the other; `auto` decides by size."""

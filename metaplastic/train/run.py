@@ -11,6 +11,7 @@ from .. import _registry, data
 from .._devices import check_share
 from .._errors import UsageError
 from .._files import write_atomic
+from .._rule_card import absolute, needed_of
 from ..report.records import RunFolder
 from ..rule_file import FiledRule, load as load_rule_file
 from ..rules.base import AbstractRule
@@ -22,22 +23,35 @@ FILE = "rule.safetensors"
 """A run's copy of the rule file that it was started with."""
 
 
-def describe_rule(name: str, rule: AbstractRule) -> dict[str, Any]:
-    """A rule as a record: where it is found and the values of its fields."""
+def describe_rule(
+    name: str, rule: AbstractRule, *, own: Sequence[str] = (), copy: str = FILE
+) -> dict[str, Any]:
+    """A rule as a record: where it is found and the values of its fields.
+
+    Of a rule file: `copy`, where the run folder has one (`keep_rule`), and those of `own`, files of
+    one's own, that it needs.
+    """
     if isinstance(rule, FiledRule):
-        return {"name": name, "file": FILE, "sha256": rule.file.sha256}
+        needed = [absolute(given) for given in needed_of(rule.file.card, own)]
+        return {"name": name, "file": copy, "sha256": rule.file.sha256, "own": needed}
     fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule) if f.init}
     entry = _registry.describe("rules", name)
     return {"name": entry.name, "spec": entry.spec, "fields": fields}
 
 
-def restore_rule(record: Mapping[str, Any], folder: RunFolder | None = None) -> AbstractRule:
+def keep_rule(rule: AbstractRule, record: Mapping[str, Any], folder: RunFolder) -> None:
+    """Copy the file of a rule that came from one to where its record says."""
+    if isinstance(rule, FiledRule):
+        write_atomic(folder.path / record["file"], rule.file.data, run=folder.path)
+
+
+def restore_rule(record: Mapping[str, Any], folder: RunFolder) -> AbstractRule:
     """The rule of a record. Raises `UsageError` where it is gone or has other fields now.
 
     `folder` is the run's, which holds a copy of the rule file that it was started with.
     """
-    if "file" in record and folder is not None:
-        return load_rule_file(folder.path / record["file"], own=record["own"])
+    if "file" in record:
+        return _restore_file(record, folder)
     rule_class = _registry.load("rules", record["spec"])
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in record["fields"].items()}
     try:
@@ -47,6 +61,17 @@ def restore_rule(record: Mapping[str, Any], folder: RunFolder | None = None) -> 
             f"the rule {record['name']} has changed since this run was made ({error}): "
             "start a new run"
         ) from error
+
+
+def _restore_file(record: Mapping[str, Any], folder: RunFolder) -> FiledRule:
+    rule = load_rule_file(folder.path / record["file"], own=record["own"])
+    if rule.file.sha256 != record["sha256"]:
+        raise UsageError(
+            f"{rule.file.path} is not the rule file that {folder.path} was started with "
+            f"(sha256 {rule.file.sha256[:12]}, recorded {record['sha256'][:12]}): "
+            "restore it from a copy, or start a new run"
+        )
+    return rule
 
 
 def run(
@@ -68,12 +93,9 @@ def run(
     `own`: files of one's own that a rule file needs.
     """
     dataset = data.load(options.data)
-    described = describe_rule(name, rule)
-    if isinstance(rule, FiledRule):
-        described["own"] = list(own)
     config = {
         "command": "train",
-        "rule": described,
+        "rule": describe_rule(name, rule, own=own),
         "options": dataclasses.asdict(options),
         "seeds": list(range(seed, seed + seeds)),
         "control": control,
@@ -82,8 +104,7 @@ def run(
     }
     trainer = Trainer(rule, dataset, options)  # before the record: it checks the options
     check_share(options.devices, seeds)
-    if isinstance(rule, FiledRule):
-        write_atomic(folder.path / FILE, rule.file.data, run=folder.path)
+    keep_rule(rule, config["rule"], folder)
     folder.write_config(config)
     return _run(config, trainer, folder, reporter)
 
@@ -139,7 +160,7 @@ def _run(
         control = {"rule": "shallow", "test_accuracy": summary(control_outcome, options)}
     result = {
         "rule": name,
-        "formula": _formula(trainer.rule, outcome),
+        "formula": formula_of(trainer.rule, outcome),
         "data": config["data"]["name"],
         "model": options.model,
         "seeds": seeds,
@@ -154,8 +175,8 @@ def _run(
     return result
 
 
-def _formula(rule: AbstractRule, outcome: Outcome) -> str | None:
-    """The rule of a rule file with its coefficients, from the file's values."""
+def formula_of(rule: AbstractRule, outcome: Outcome) -> str | None:
+    """The rule of a rule file with its coefficients, from the file's values; None of others."""
     if not isinstance(rule, FiledRule):
         return None
     return rule.formula(jax.tree.map(lambda leaf: leaf[0], outcome.state.rule))

@@ -19,20 +19,15 @@ import numpy as np
 from .._devices import Spread
 from .._types import Key
 from ..data import Dataset
-from ..losses import LOSSES
-from ..models import absorb_statistics, plastic_layers, weights
-from ..rules._feedback import norm
-from ..rules.backprop import Backprop
+from ..models import absorb_statistics, weights
 from ..rules.base import AbstractRule
-from .batches import Batches, Split, make_batches, multiplications
+from . import measures
+from .batches import Batches, Split, make_batches
+from .measures import Measured
 from .network import network_builder
 from .optimiser import make_optimiser, make_schedule
 from .options import TrainOptions
-
-_BATCHED_BELOW = 4e6
-"""Multiplications of a batch up to which a batched program beats a loop over replicas on a CPU."""
-_CHUNK_MULTIPLICATIONS = 4e11
-"""Multiplications after which a chunk ends, so that the host hears of long epochs."""
+from .workload import loops_over_replicas, step_multiplications, steps_of_chunk
 
 
 class Replica(eqx.Module):
@@ -73,16 +68,17 @@ class Trainer:
         self._schedule = make_schedule(options, self.steps_per_epoch)
         model = eqx.filter_eval_shape(self._build, jr.key(0))
         self.static = eqx.partition(model, _is_array)[1]
-        self.work = self._work(model)
-        self.loop = self._decide_loop()
-        self.chunk_steps = self._decide_chunk()
+        self.work = step_multiplications(model, shape, options.batch_size)
+        self.loop = loops_over_replicas(options.parallel, self.work)
+        self.chunk_steps = steps_of_chunk(self.steps_per_epoch, self.work)
         # It runs once, and the code that draws random numbers takes long to optimise.
         quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
         self.start = jax.jit(self._start, compiler_options=quick)
         self._jit_chunk = jax.jit(self._chunk, static_argnames="length")
-        self._jit_scores = jax.jit(self._scores)
-        self._jit_alignment = jax.jit(self._alignment)
-        self._jit_measures = jax.jit(self._measures)
+        self._jit_scores, self._jit_alignment, self._jit_measures = (
+            jax.jit(functools.partial(self._replicas, measure))
+            for measure in (self._score, self._alignment, self._measure)
+        )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -127,24 +123,6 @@ class Trainer:
             )
 
         return jax.vmap(one)(keys, rates)
-
-    def _work(self, model: Any) -> float:
-        probe = jax.ShapeDtypeStruct((1, *_input_shape(self)), jnp.float32)
-        trace = eqx.filter_eval_shape(lambda m, x: m.trace(x, key=jr.key(0)), model, probe)
-        shapes = [
-            (layer.weight.shape, own.post.shape[1:])
-            for layer, own in zip(plastic_layers(model), trace.layers, strict=True)
-        ]
-        return float(multiplications(shapes) * self.options.batch_size)
-
-    def _decide_loop(self) -> bool:
-        if self.options.parallel == "auto":
-            return jax.default_backend() == "cpu" and self.work > _BATCHED_BELOW
-        return self.options.parallel == "loop"
-
-    def _decide_chunk(self) -> int:
-        pieces = round(3 * self.work * self.steps_per_epoch / _CHUNK_MULTIPLICATIONS)
-        return -(-self.steps_per_epoch // max(pieces, 1))
 
     def _replicas(self, function: Any, whole: Any, state: Replica) -> Any:
         """`function(whole, replica)` of every replica; each device has a part of them."""
@@ -218,96 +196,47 @@ class Trainer:
         )
         return replica, (aux.loss, accuracy)
 
-    # Evaluation
+    # Between chunks
 
     def scores(self, state: Replica, split: Split) -> tuple[jax.Array, jax.Array]:
         """`(accuracy, mean loss)` on a split, [replicas] each."""
         state, split = self.spread.put((state, split))
-        return self.spread.take(self._jit_scores(self._ready, state, split))
+        return self.spread.take(self._jit_scores((self._ready, split), state))
 
-    def _scores(
-        self, batches: Batches, state: Replica, split: Split
-    ) -> tuple[jax.Array, jax.Array]:
-        return self._replicas(self._score, (batches, split), state)
+    def _score(self, whole: tuple[Batches, Split], own: Replica) -> tuple[jax.Array, jax.Array]:
+        return measures.score(self.rule, self.model(own), own.rule, *whole)
 
-    def _score(self, whole: tuple[Batches, Split], replica: Replica) -> tuple[jax.Array, jax.Array]:
-        batches, split = whole
-        model, size = self.model(replica), len(split)
-        pieces = -(-size // 500)
-        width = -(-size // pieces)
-        # Whole pieces: the last one is filled up with examples that do not count.
-        index = jnp.arange(pieces * width).reshape(pieces, width)
-        loss = LOSSES[self.rule.loss]
+    def alignment(self, state: Replica, step: jax.Array) -> Measured:
+        """Angles in degrees to backpropagation by kind and layer, [replicas] each: `update_angle`
+        of the weights' updates, `delta_angle` of the deltas, where the rule has any."""
+        found = self._jit_alignment((self._ready, step), self.spread.put(state))
+        # Named here, since a program returns names in the order of the alphabet: layer 10, layer 2.
+        return {
+            kind: {f"layer {i}": own for i, own in enumerate(layers, 1) if own is not None}
+            for kind, layers in self.spread.take(found).items()
+        }
 
-        def piece(index: jax.Array) -> tuple[jax.Array, jax.Array]:
-            x, labels = split.x[index % size], split.y[index % size]
-            output = self.rule.predict(model, replica.rule, batches.inputs(x))
-            correct = output.argmax(-1) == labels
-            losses = loss.per_example(output, batches.targets(labels))
-            real = index < size
-            return jnp.where(real, correct, False).sum(), jnp.where(real, losses, 0).sum()
-
-        correct, losses = jax.lax.map(piece, index)
-        return correct.sum() / size, losses.sum() / size
-
-    # Analysis
-
-    def alignment(self, state: Replica, step: jax.Array) -> jax.Array:
-        """Angle in degrees of each layer's update to backpropagation's, [replicas, layers]."""
-        return self.spread.take(self._jit_alignment(self._ready, self.spread.put(state), step))
-
-    def _alignment(self, batches: Batches, state: Replica, step: jax.Array) -> jax.Array:
-        from ..analysis.alignment import update_angles
-
-        loss: Any = self.rule.loss
-        oracle = Backprop(loss=loss)
-
-        def one(whole: Any, replica: Replica) -> jax.Array:
-            batches, step = whole
-            model = self.model(replica)
-            rate = replica.rate * self._schedule(step)
-
-            def angles(index: jax.Array) -> jax.Array:
-                key = jr.fold_in(jr.fold_in(jr.fold_in(replica.key, 2), step), index)
-                order = jr.choice(key, len(batches.train), (batches.batch_size,))
-                x, y = batches.batch(order, key=key)
-                return update_angles(
-                    self.rule, oracle, model, replica.rule, x, y, key=key, learning_rate=rate
-                )
-
-            return jax.lax.map(angles, jnp.arange(4)).mean(0)
-
-        return self._replicas(one, (batches, step), state)
+    def _alignment(self, whole: tuple[Batches, jax.Array], own: Replica) -> Any:
+        batches, step = whole
+        key = jr.fold_in(jr.fold_in(own.key, 2), step)
+        rate = own.rate * self._schedule(step)
+        return measures.alignment(self.rule, self.model(own), own.rule, batches, rate, key=key)
 
     def angles(self, state: Replica) -> dict[str, jax.Array]:
         """Angles between forward and feedback weights by name, [replicas] each."""
         return self.weight_measures(state)["weight_angle"]
 
-    def weight_measures(self, state: Replica) -> dict[str, dict[str, jax.Array]]:
-        """`weight_angle` (`angles`) and `weight_size`: by name, [replicas] each. Sizes are |W_l| of
-        every plastic layer, and those that the rule gives of its feedback weights."""
-        return self.spread.take(self._jit_measures(self.spread.put(state)))
+    def weight_measures(self, state: Replica) -> Measured:
+        """`weight_angle` (`angles`) and `weight_size` (|W_l|, and of feedback), [replicas] each."""
+        return self.spread.take(self._jit_measures(None, self.spread.put(state)))
 
-    def _measures(self, state: Replica) -> dict[str, dict[str, jax.Array]]:
-        def one(_: None, replica: Replica) -> dict[str, dict[str, jax.Array]]:
-            model = self.model(replica)
-            layers = enumerate(plastic_layers(model), 1)
-            own = {f"|W{index}|": norm(layer.weight) for index, layer in layers}
-            return {
-                "weight_angle": self.rule.angles(model, replica.rule),
-                "weight_size": own | self.rule.sizes(model, replica.rule),
-            }
-
-        return self._replicas(one, None, state)
+    def _measure(self, _: None, own: Replica) -> Measured:
+        return measures.weight_measures(self.rule, self.model(own), own.rule)
 
 
 def _shapes(batches: Batches) -> Any:
     """Structure and shapes of batches: two that agree in them run the same programs."""
     return jax.tree.structure(batches), [(a.shape, a.dtype) for a in jax.tree.leaves(batches)]
-
-
-def _input_shape(trainer: Trainer) -> tuple[int, ...]:
-    return trainer.rule.input_shape(trainer.batches.shape, trainer.batches.classes)
 
 
 def _is_array(leaf: Any) -> bool:

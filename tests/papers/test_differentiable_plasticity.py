@@ -26,7 +26,8 @@ def test_every_arm_can_be_built(arm):
     arm.options.check()
     build, task, _ = arm.design.make()
     learner = eqx.filter_eval_shape(build, jr.key(0))
-    assert learner.outputs == task.outputs and learner.weight.shape[0] >= task.outputs
+    outputs = learner.readout.outputs if arm.design.learner.name == "lstm" else learner.outputs
+    assert outputs == task.outputs and learner.weight.shape[0] >= task.outputs
 
 
 def shapes(experiment, setting):
@@ -43,8 +44,9 @@ def test_the_published_sizes():
     assert shape == (11, 1, 50) and learner.weight.shape == (51, 51)
     _, learner = shapes("binary_patterns", "not plastic")
     assert learner.weight.shape == (2051, 2051) and learner.plasticity is None
-    (own,) = (e for e in PAPER.experiments if e.name == "binary_patterns")
-    assert "LSTM" in own.protocol  # the paper's third network, which is not among the rows
+    _, learner = shapes("binary_patterns", "LSTM")
+    assert learner.clamp.weight.shape == (2000, 3 * 50) and learner.input_scale == 100
+    assert learner.weight.shape == (2050, 4 * 1950)
     shape, learner = shapes("large_patterns", "full")
     assert shape == (106, 1, 1000) and learner.plasticity.alpha.shape == (1001, 1001)
     _, learner = shapes("large_patterns", "simplest")

@@ -36,15 +36,18 @@ def check_files(paths, names):
 def test_a_run_is_drawn_into_its_folder(tmp_path):
     folder = RunFolder.open(runs.write_run(tmp_path / "run"))
     paths = figures.draw_run(folder)
-    check_files(paths, {"learning_curves", "update_angles", "weight_angles"})
+    check_files(paths, {"learning_curves", "update_angles", "delta_angles", "weight_angles"})
     assert all(path.parent == folder.figures for path in paths)
     assert len(list(folder.figures.iterdir())) == len(paths)  # no temporary file stays
     curves = texts((folder.figures / "learning_curves.svg").read_text())
     for label in ("Accuracy", "Loss", "epoch", "test", "training", "2 seeds"):
         assert label in curves
     angles = texts((folder.figures / "update_angles.svg").read_text())
-    for label in ("weight space", "layer 1", "layer 2", "90°"):
+    for label in ("of weights", "layer 1", "layer 2", "90°"):
         assert label in angles
+    deltas = texts((folder.figures / "delta_angles.svg").read_text())
+    assert "of deltas" in deltas and "layer 2" in deltas
+    assert "layer 1" not in deltas  # has none
     assert "W2~B2" in texts((folder.figures / "weight_angles.svg").read_text())
 
 
@@ -79,6 +82,18 @@ def test_one_seed_one_epoch_and_diverged_seeds_can_be_drawn():
     lost.values["loss"][2:] = np.nan
     figures.learning_curves([lost])
     assert figures.slowness_rows([lost], 10)[0]["std"] == 0  # the other seed alone
+
+
+def test_angles_that_older_records_lack_are_drawn_from_where_they_begin():
+    records = runs.metrics()
+    for record in records[:2]:
+        del record["delta_angle"]
+    of_deltas = from_metrics(records, "pepita").angles["delta_angle"]
+    assert np.isnan(of_deltas["layer 2"][:2]).all()
+    np.testing.assert_array_equal(of_deltas["layer 2"][2:, 0], 80 - np.arange(2, len(records)))
+    for record in records:
+        record["delta_angle"] = {"layer 1": [None, None]}
+    assert "delta_angle" not in from_metrics(records, "pepita").angles
 
 
 def test_names_are_shown_as_they_are(tmp_path):

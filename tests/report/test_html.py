@@ -59,11 +59,11 @@ def test_one_run(tmp_path):
     assert path == run / "report.html"
     page = Page(path)
     check_self_contained(page)
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 4
     for expected in (
         *("train pepita on digits", "80.00", "shallow (control)", "50.00"),
         *("test accuracy after the last epoch", "CC BY 4.0", "d774", "rule.feedback_scale"),
-        *("weight space", "layer 2", str(run), "1,234.5"),
+        *("of weights", "of deltas", "layer 2", str(run), "1,234.5"),
     ):
         assert expected in page.text
     assert "metaplastic resume" not in page.text

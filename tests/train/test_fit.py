@@ -94,7 +94,8 @@ def test_records_are_one_an_epoch_and_those_of_the_chunks(trainer):
     accuracy, loss = trainer.scores(state, trainer.batches.valid)
     np.testing.assert_array_equal(outcome.records[1]["valid_accuracy"], accuracy)
     np.testing.assert_array_equal(outcome.records[1]["valid_loss"], loss)
-    assert set(outcome.records[1]["update_angle"]) == {"layer 1", "layer 2"}
+    for record in outcome.records:
+        assert set(record["update_angle"]) == set(record["delta_angle"]) == {"layer 1", "layer 2"}
     assert set(outcome.records[1]["weight_angle"]) == {"W2~B2"}
     assert set(outcome.records[0]["weight_size"]) == {"|W1|", "|W2|", "|B2|/|W2|"}
     model = plastic_layers(trainer.model(outcome.state))

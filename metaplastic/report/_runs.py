@@ -120,7 +120,11 @@ class Run:
     def again(self) -> str:
         """The command that makes the same run in a new folder."""
         if self.command == "train" and "options" in self.config:
-            words = [str(self.config["rule"].get("spec") or self.name)]
+            rule = self.config["rule"]
+            words = [str(rule.get("spec") or self.name)]
+            if "file" in rule:
+                words = ["--rule-file", str(self.path / rule["file"])]
+                words += ["--own", *rule["own"]] if rule.get("own") else []
             return shlex.join(["metaplastic", "train", *words, *self._arguments()])
         if self.command == "meta" and self.design and "options" in self.config:
             words = [str((self.design.get("learner") or {}).get("spec"))]

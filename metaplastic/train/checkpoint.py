@@ -1,5 +1,6 @@
 """Checkpoints of a run: whole or absent, the newest two kept."""
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -86,6 +87,8 @@ class Checkpoints:
         except MetaplasticError:
             raise
         except Exception as error:
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
             if _FULL.search(str(error)):
                 raise MetaplasticError(
                     f"disk full while writing a checkpoint to {self.folder}: free some space, "
@@ -156,6 +159,15 @@ def _leaves(state: Any) -> dict[str, jax.Array]:
         name: jax.random.key_data(leaf) if _is_key(leaf) else leaf
         for name, leaf in zip(_names(state), jax.tree.leaves(state), strict=True)
     }
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C stopped the save, and what we see is its tidying up that failed."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            return True
+        error = error.__context__
+    return False
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """A rule from its discovery to its use: `metaplastic meta`, a rule file, `metaplastic train`."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from metaplastic import rule_file
 from metaplastic.cli import train
 from metaplastic.cli.__main__ import main
+from metaplastic.report._runs import Run
 from metaplastic.rules.pool import Pool, PoolState
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_term" / "centred.py"
@@ -52,6 +54,12 @@ def test_the_rule_is_printed_and_used(folder, capsys):
     options = json.loads((folder / "used" / "config.json").read_text())["options"]
     assert (options["lr"], options["optimiser"], options["bias"]) == (0.5, "sgd", False)
     assert (options["hidden"], options["batch_size"]) == ([4], 9)
+    again = shlex.split(Run.read(folder / "used").again)
+    assert main([*again[1:], "--quiet", "--out", "again"]) == 0
+    first, second = (
+        json.loads((folder / name / "result.json").read_text()) for name in ("used", "again")
+    )
+    assert first["test_accuracy"] == second["test_accuracy"]
 
 
 def test_a_run_goes_on_without_the_file(folder, capsys):

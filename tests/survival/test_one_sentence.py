@@ -1,5 +1,6 @@
 """Whatever goes wrong is one sentence with its remedy, and what was there is still there."""
 
+import asyncio
 import errno
 import json
 import os
@@ -395,6 +396,20 @@ def test_full_disk(says, folder, finished_once, monkeypatch, where):
     assert Checkpoints(folder / "run" / "checkpoints", run=folder).latest() is not None
     assert main(["resume", "run", "--quiet"]) == 0
     assert_same_result(folder / "run", finished_once / "run")
+
+
+def test_ctrl_c_in_a_save_that_then_fails_to_tidy_up(folder, monkeypatch):
+    checkpoints = Checkpoints(folder / "checkpoints", run=folder)
+
+    def save(*given, **options):
+        try:
+            raise asyncio.CancelledError  # what Ctrl-C is within the loop of Orbax
+        finally:
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(checkpoints._manager, "save", save)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save(1, {})
 
 
 def test_late_reports_of_a_failed_save_are_not_shown(folder, caplog, monkeypatch):

@@ -90,7 +90,7 @@ def _run_study_arm(
             "label": arm.setting,
             "figure": arm.figure,
             "numbers": {name: np.asarray(own).tolist() for name, own in found.rows.items()},
-            "metrics": dict(found.metrics),
+            "metrics": {name: found.metrics.get(name, row["metric"]) for name in found.rows},
             "data": plain(dict(found.data)),
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -98,7 +98,7 @@ def _run_study_arm(
     rows = []
     for name, values in entry["numbers"].items():
         setting = ", ".join(filter(None, (arm.setting, name)))
-        metric = entry.get("metrics", {}).get(name, row["metric"])
+        metric = entry["metrics"][name]
         better = arm.higher_is_better if metric == row["metric"] else "accuracy" in metric
         found = {"setting": setting, "metric": metric, "higher_is_better": better}
         own = np.asarray(values, np.float64)

@@ -93,8 +93,8 @@ class StudyArm:
     setting: str
     """Its rows as the table names them, before what each adds."""
     study: Study
-    figure: str | None = None
-    """The module of `metaplastic.report.studies` that draws its data; None: nothing does."""
+    figure: str = "rows"
+    """The module of `metaplastic.report.studies` that draws it."""
     metric: str | None = None
     """What its numbers are, where not the experiment's metric."""
     higher_is_better: bool = False

@@ -10,6 +10,7 @@ from metaplastic.learners._strengths import strength_tree
 from metaplastic.papers import _cml_beta, _cml_sinusoid, _reproduce, _rows
 from metaplastic.papers.base import Experiment, Found, MetaArm, Paper, StudyArm
 from metaplastic.papers.cml import PAPER
+from metaplastic.report.draw import draw
 from metaplastic.report.records import RunFolder
 from metaplastic.report.tables import reproduction_table
 from metaplastic.train.meta_fit import MetaOutcome
@@ -73,7 +74,7 @@ def test_a_study_gives_rows_that_a_resumed_run_keeps(tmp_path, monkeypatch):
         calls.append(seeds)
         return Found({"": np.array([1.0, 3.0]), "other": np.array([0.0, np.inf])}, {"x": [1.0]})
 
-    arm = StudyArm(setting="ours", study=study, figure="none")
+    arm = StudyArm(setting="ours", study=study)
     own = Experiment(name="e", title="", metric="error", quick=(arm,), seeds={"quick": 2})
     text = {"title": "T", "authors": "", "link": "", "bibtex": ""}
     paper = Paper(year=2022, experiments=(own,), **text)
@@ -81,6 +82,10 @@ def test_a_study_gives_rows_that_a_resumed_run_keeps(tmp_path, monkeypatch):
     with RunFolder.create(tmp_path / "run", "x") as folder:
         result = _reproduce.reproduce("tiny", "quick", folder=folder)
         again = _reproduce.reproduce("tiny", "quick", folder=folder)
+        drawn = draw(folder)
+    assert [str(path.relative_to(folder.figures)) for path in drawn] == [
+        *("e/rows_error.png", "e/rows_error.svg")
+    ]
     assert calls == [(0, 1)]
     assert [row["setting"] for row in result["rows"]] == ["ours", "ours, other"]
     assert result["rows"][0]["ours"] == {"mean": 2.0, "std": 1.0, "n": 2}

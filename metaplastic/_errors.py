@@ -68,9 +68,9 @@ def require_positive(option: str, value: object) -> None:
         raise UsageError(f"{option} {value}: it must be positive and finite")
 
 
-def require_not_negative(option: str, value: float) -> None:
-    """Raise `UsageError` for a number that is negative, or not finite."""
-    if not 0 <= value < math.inf:
+def require_not_negative(option: str, value: object) -> None:
+    """Raise `UsageError` for a number that is negative, or not finite; a traced one passes."""
+    if isinstance(value, int | float) and not 0 <= value < math.inf:
         raise UsageError(f"{option} {value}: it must not be negative or infinite")
 
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.lifetime import lifetime
 from ..tasks.base import AbstractTask, Episode
-from .one_lifetime import compiled_once
 
 _POINTS = 100
 """Points of a curve where the task lets us choose how many it asks for."""

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._errors import UsageError
 from .._types import Key
 from ..learners.bilevel import support_and_query
@@ -26,7 +27,6 @@ from ..meta.implicit import Implicit, Method
 from ..rules.backprop import Backprop
 from ..tasks.base import Episode
 from ..tasks.bilevel_quadratic import BilevelQuadratic, closed_form
-from .one_lifetime import compiled_once
 
 BETAS = tuple(10.0 ** (exponent / 4) for exponent in range(-20, 5))
 """From 1e-5 to 10, four a decade."""

@@ -4,7 +4,7 @@ All is handed out as plain arrays, for figures and for files.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.lifetime import moments, stepper
@@ -128,12 +129,6 @@ def one_lifetime(
         kept=kept,
         state={path: own for path, own in pages.items() if (own != own[:1]).any()},
     )
-
-
-def compiled_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that is called once: fast to compile, not fast to run."""
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return eqx.filter_jit(function, compiler_options=quick)  # pyright: ignore[reportCallIssue]
 
 
 def _live(

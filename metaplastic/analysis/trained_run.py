@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._errors import MetaplasticError, UsageError
 from .._types import Key
 from ..learners.lifetime import lifetime
@@ -24,7 +25,6 @@ from ..train.meta_options import MetaOptions
 from ..train.meta_run import require_same_data, restore_meta_options
 from ..train.meta_trainer import MetaReplica, MetaTrainer
 from ..train.species import leaders, pick
-from .one_lifetime import compiled_once
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,12 @@ def check_hidden(hidden: int) -> None:
         raise UsageError(f"--learner.hidden {hidden}: at least one unit is needed")
 
 
+def check_decay(decay: float) -> None:
+    """Raise `UsageError` for what cannot be the part of a memory that is kept."""
+    if not 0 <= decay <= 1:
+        raise UsageError(f"--learner.decay {decay}: what is kept is a part, between 0 and 1")
+
+
 def bounded(shape: tuple[int, ...], units: int, *, key: Key) -> jax.Array:
     """U(+-1/sqrt(units)), how recurrent networks usually start."""
     bound = 1 / math.sqrt(units)

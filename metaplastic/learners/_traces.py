@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
-from .._errors import UsageError
+from .._errors import UsageError, require_positive
 from .._types import Key
 from ..models._initialisers import draw
 
@@ -186,8 +186,7 @@ class Plasticity(eqx.Module):
         """
         if not 0 <= eta <= 1:
             raise UsageError(f"--learner.eta {eta}: the rate of a trace is between 0 and 1")
-        if not bound > 0:
-            raise UsageError(f"--learner.bound {bound}: the largest trace must be positive")
+        require_positive("--learner.bound", bound)
         if modulation != "none" and kind != "exponential":
             raise UsageError(
                 f"--learner.trace {kind} has no modulated form: leave it out, or take "

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import jax.random as jr
 
-from .._errors import UsageError, nearest
+from .._errors import UsageError, nearest, require_not_negative, require_positive
 from .._types import Key
 from ..models import ActivationName
 from ..tasks.base import AbstractTask
@@ -87,10 +87,8 @@ def blur(
     )
     chosen = {name: own for name, own in wiring._asdict().items() if name in _CHOICES}
     _check(states, **chosen, channels=channels, norm=norm, init=init)
-    if oja is not None and not oja >= 0:
-        raise UsageError(f"--learner.oja {oja}: it must not be negative")
-    if saturation is not None and not saturation > 0:
-        raise UsageError(f"--learner.saturation {saturation}: it must be positive")
+    require_not_negative("--learner.oja", oja)
+    require_positive("--learner.saturation", saturation)
     sizes = sizes_of(task, hidden)
     genome = [
         make_genome(

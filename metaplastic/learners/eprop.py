@@ -203,6 +203,7 @@ def eprop(
     """
     _positive({"hidden": hidden, "membrane": membrane, "readout": readout, "threshold": threshold})
     _not_negative({"damping": damping, "strength": strength, "activity": activity})
+    require_not_negative("--learner.activity-target", activity_target)
     if len(factors) != 3 or not min(factors) > 0:
         raise UsageError(
             f"--learner.factors {' '.join(map(str, factors))}: give three positive ones, of input, "

@@ -10,7 +10,14 @@ from .._errors import UsageError
 from .._types import Key
 from ..models._activations import ACTIVATIONS, ActivationName
 from ..tasks.base import AbstractTask
-from ._sequence import AbstractSequenceLearner, bounded, check_hidden, draw_readout, inputs_of
+from ._sequence import (
+    AbstractSequenceLearner,
+    bounded,
+    check_decay,
+    check_hidden,
+    draw_readout,
+    inputs_of,
+)
 from .hebbian import Readout
 
 _EPSILON = 1e-5
@@ -120,6 +127,7 @@ def fast_weights(
         key: Draws the initial weights.
     """
     check_hidden(hidden)
+    check_decay(decay)
     if inner < 1:
         raise UsageError(f"--learner.inner {inner}: fast weights need at least one step to act")
     inputs, told = inputs_of(task)

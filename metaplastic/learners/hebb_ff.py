@@ -13,7 +13,14 @@ from .._types import Key
 from ..tasks.base import AbstractTask, Stream
 from ._copies import own_copy
 from ._moments import moments, stepper
-from ._sequence import AbstractSequenceLearner, bounded, check_hidden, draw_readout, inputs_of
+from ._sequence import (
+    AbstractSequenceLearner,
+    bounded,
+    check_decay,
+    check_hidden,
+    draw_readout,
+    inputs_of,
+)
 from .hebbian import Readout
 
 SignName = Literal["free", "hebb", "anti"]
@@ -96,10 +103,11 @@ def hebb_ff(
         key: Draws the initial weights.
     """
     check_hidden(hidden)
+    check_decay(decay)
     inputs, told = inputs_of(task)
     if eta is None:
         eta = _SIGNS["hebb" if sign == "hebb" else "anti"] * 5 / inputs
-    _check(decay, eta, sign)
+    _check_sign(eta, sign)
     weight_key, bias_key, readout_key = jr.split(key, 3)
     weight = bounded((hidden, inputs), inputs, key=weight_key)
     rate = jnp.asarray(eta, weight.dtype)
@@ -114,9 +122,7 @@ def hebb_ff(
     )
 
 
-def _check(decay: float, eta: float, sign: str) -> None:
-    if not 0 <= decay <= 1:
-        raise UsageError(f"--learner.decay {decay}: what is kept is a part, between 0 and 1")
+def _check_sign(eta: float, sign: str) -> None:
     if sign != "free" and not eta * _SIGNS[sign] > 0:
         raise UsageError(
             f"--learner.eta {eta:g}: the sign of a rate that is held by --learner.sign {sign} must "

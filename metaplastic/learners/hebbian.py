@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative
 from .._types import Key
 from ..tasks.base import AbstractTask
 from ._entry import beside, told_width, width
@@ -214,8 +214,7 @@ def _usual_readout(widths: Sequence[int], task: AbstractTask) -> ReadoutName:
 def _check(widths: Sequence[int], task: AbstractTask, readout: ReadoutName, scale: float) -> None:
     if min(widths) < 1:
         raise UsageError(f"--learner.hidden {min(widths)}: every layer needs at least one unit")
-    if not scale >= 0:
-        raise UsageError(f"--learner.scale {scale}: a standard deviation is not negative")
+    require_not_negative("--learner.scale", scale)
     if readout == "identity" and widths[-1] != task.outputs:
         raise UsageError(
             f"an identity read-out needs a last layer of {task.outputs} units, not {widths[-1]}: "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative
 from .._types import Key
 from ..models import AbstractNetwork
 from ..models._activations import ActivationName
@@ -108,8 +108,7 @@ def hebbian_readout(
             "hebbian_readout learns from the y that it is told, and this task tells none: use "
             "hebbian or hebbian_recurrent, or the task few_shot"
         )
-    if not scale >= 0:
-        raise UsageError(f"--learner.scale {scale}: a standard deviation is not negative")
+    require_not_negative("--learner.scale", scale)
     own = {"trace": trace != "oja", "granularity": granularity != "synapse"}
     require_plastic(plastic, own)
     front_key, weight_key, trace_key, alpha_key = jr.split(key, 4)

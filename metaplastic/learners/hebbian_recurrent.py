@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative, require_positive
 from .._types import Key
 from ..models._initialisers import draw
 from ..tasks.base import AbstractTask
@@ -255,9 +255,6 @@ def _check(hidden: int, input_scale: float, scale: float, entry: EntryName) -> N
         raise UsageError(
             "--learner.entry dense needs hidden units: say how many, --learner.hidden 20"
         )
-    if hidden < 0:
-        raise UsageError(f"--learner.hidden {hidden}: a number of units is not negative")
-    if not input_scale > 0:
-        raise UsageError(f"--learner.input-scale {input_scale}: it must be positive")
-    if not scale >= 0:
-        raise UsageError(f"--learner.scale {scale}: a standard deviation is not negative")
+    require_not_negative("--learner.hidden", hidden)
+    require_positive("--learner.input-scale", input_scale)
+    require_not_negative("--learner.scale", scale)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from .._errors import UsageError
+from .._errors import UsageError, require_not_negative
 from .._types import Key
 from ..models import (
     AbstractNetwork,
@@ -89,15 +89,13 @@ class OnlineLearner(AbstractLearner):
         """`key` draws what the rule starts with. Raises `UsageError` where no layer is left."""
         total = len(plastic_layers(model))
         for name, value in {"frozen": frozen, "frozen-head": frozen_head}.items():
-            if value < 0:
-                raise UsageError(f"--learner.{name} {value}: it must not be negative")
+            require_not_negative(f"--learner.{name}", value)
         if frozen + frozen_head >= total:
             raise UsageError(
                 f"--learner.frozen {frozen} and --learner.frozen-head {frozen_head} leave none of "
                 f"the {total} layers to learn: freeze fewer"
             )
-        if isinstance(rate, float | int) and not rate >= 0:  # a learned or varied one is an array
-            raise UsageError(f"--learner.rate {rate}: a learning rate is not negative")
+        require_not_negative("--learner.rate", rate)
         self.model, self.rule = model, rule
         self.optimiser = _PLAIN if optimiser is None else optimiser
         self.frozen, self.frozen_head, self.first_order = frozen, frozen_head, False

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from .._errors import UsageError, require_positive
+from .._errors import UsageError, require_not_negative, require_positive
 from .._types import Key
 from ._optimisers import LINEAR, require_optimiser, transformation
 
@@ -43,8 +43,7 @@ class Solver(eqx.Module):
             raise UsageError(f"--learner.batch {self.batch}: at least 1 is needed")
         if self.until is not None:
             require_positive("--learner.until", self.until)
-        if self.newton < 0:
-            raise UsageError(f"--learner.newton {self.newton}: it must not be negative")
+        require_not_negative("--learner.newton", self.newton)
         if self.batch is not None and (self.until or self.newton or self.optimiser == "bfgs"):
             raise UsageError(
                 f"--learner.batch {self.batch} gives a noisy slope, which never becomes "

@@ -10,7 +10,7 @@ import jax.random as jr
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from .._errors import UsageError
+from .._errors import require_not_negative, require_positive
 from .._types import Key
 from ..models._activations import ACTIVATIONS, ActivationName
 from ..tasks.base import AbstractTask, Stream
@@ -224,7 +224,9 @@ def stpn(
         activation: Activation of the units.
         key: Draws what is learned.
     """
-    _check(hidden, clamp, spread)
+    check_hidden(hidden)
+    require_positive("--learner.clamp", clamp)
+    require_not_negative("--learner.spread", spread)
     inputs, told = inputs_of(task)
     shape = (hidden, inputs + hidden if recurrent else inputs)
     fan = hidden if recurrent else inputs
@@ -254,11 +256,3 @@ def _pace(shape: tuple[int, ...], largest: float, *, key: Key) -> Pace:
     return Pace(
         jr.uniform(decay_key, shape), jr.uniform(rate_key, shape, minval=-largest, maxval=largest)
     )
-
-
-def _check(hidden: int, clamp: float | None, spread: float) -> None:
-    check_hidden(hidden)
-    if clamp is not None and not clamp > 0:
-        raise UsageError(f"--learner.clamp {clamp}: the largest memory must be positive")
-    if spread < 0:
-        raise UsageError(f"--learner.spread {spread}: a largest size is not negative")

@@ -1,15 +1,14 @@
 """What the estimators of bilevel problems share: the free phase, and its lifetimes one by one."""
 
 import abc
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._devices import lifetime_keys
 from .._errors import UsageError
 from .._types import Key
@@ -88,7 +87,7 @@ class AbstractSettledGradient(AbstractMetaGradient):
         def again(learner: AbstractBilevelLearner, episodes: Episode) -> jax.Array:
             return self(learner, episodes, key=key)[1].quality[measure]
 
-        values = np.asarray(run_once(again)(own, episodes))
+        values = np.asarray(compiled_once(again)(own, episodes))
         if not np.isfinite(values).any():
             return None
         lifetime = int(np.nanargmax(np.where(np.isfinite(values), values, np.nan)))
@@ -135,13 +134,6 @@ def settled(learner: AbstractBilevelLearner, support: Batch, *, key: Key) -> tup
     moment_key = jr.fold_in(step_key, 0)
     free = learner.settle(learner.start(key=birth_key), support, key=moment_key)
     return jax.lax.stop_gradient(free), jr.fold_in(step_key, 1)
-
-
-def run_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled in a hurry, for a single call."""
-    quick: Any = {"xla_backend_optimization_level": 0}
-    options = {"compiler_options": quick} if jax.default_backend() == "cpu" else {}
-    return eqx.filter_jit(function, **options)
 
 
 def norm(tree: Any) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._errors import UsageError, require_positive
 from .._types import Key
 from ..learners._phase_walk import Walk, walk
@@ -21,7 +22,7 @@ from ..learners.bilevel import (
 from ..learners.solver import Batch, Solver
 from ..tasks.base import Episode
 from ._phase_quality import climb_tolerance, opposition, phase_advice, phase_quality
-from ._settled import AbstractSettledGradient, FreePhase, free_phase, run_once
+from ._settled import AbstractSettledGradient, FreePhase, free_phase
 from .base import Blame, Gradient
 
 Contrast = Literal["symmetric", "one_sided", "three_point", "control"]
@@ -151,7 +152,7 @@ class Contrastive(AbstractSettledGradient):
     def blame(self, learner: AbstractLearner, episode: Episode, *, key: Key) -> Blame | None:
         """The first nudged phase and step whose phi or slope is not finite."""
         own = require_bilevel(learner, who=self.name)
-        lived = run_once(free_phase)(own, episode, who=self.name, key=key)
+        lived = compiled_once(free_phase)(own, episode, who=self.name, key=key)
         for beta in self._betas():
             found = self._walk(own, lived, beta).breaks()
             if found is not None:
@@ -172,7 +173,7 @@ class Contrastive(AbstractSettledGradient):
             nudges, phases = self.nudged(learner, free, support, query, key=phase_key)
             return lived, phase_quality(learner, lived, phases, nudges)
 
-        lived, found = run_once(again)(learner, episode)
+        lived, found = compiled_once(again)(learner, episode)
         each = found["climb" if measure == "climbs" else measure]
         beta = self._betas()[int(jnp.argmax(each))]
         phase = f"the phase at beta {beta:g}"

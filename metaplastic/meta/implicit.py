@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from .._compiling import compiled_once
 from .._errors import UsageError, require_not_negative, require_positive
 from .._types import Key
 from ..learners.base import AbstractLearner
@@ -18,7 +19,7 @@ from ..learners.bilevel import (
 from ..learners.solver import Batch
 from ..tasks.base import Episode
 from ._phase_quality import NO_MINIMUM
-from ._settled import AbstractSettledGradient, free_phase, over, run_once
+from ._settled import AbstractSettledGradient, free_phase, over
 from .base import Blame, Gradient, learned
 
 Method = Literal["cg", "neumann", "t1t2", "exact"]
@@ -136,7 +137,7 @@ class Implicit(AbstractSettledGradient):
             support, query, free, phase_key = free_phase(own, episode, who=self.name, key=key)
             return self.estimate(own, *learned(own), free, support, query, key=phase_key)[1]
 
-        found = run_once(again)(own, episode)
+        found = compiled_once(again)(own, episode)
         if jnp.isfinite(found["free_stationarity"]) and not jnp.isfinite(found["linear_residual"]):
             remedy = _OUT_OF_BOUNDS.get(self.method, _DAMPED)
             return Blame(f"what {self.method} makes of the linear system", remedy=remedy)

@@ -22,34 +22,15 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import UsageError
-from .._types import Key, Outputs, Updates
+from .._types import Key, Updates
 from ._activations import ACTIVATIONS
 from ._dropout import dropout_mask
-from .normalisation import BatchNorm, NormTrace, RunningStatistics
+from ._trace import FixedTrace, LayerTrace as LayerTrace, Trace as Trace, collect
+from ._weights import is_weight as is_weight, weights as weights, zero_updates as zero_updates
+from .normalisation import BatchNorm, NormTrace
 
-Carry = Callable[["AbstractLayer", "LayerTrace", jax.Array, jax.Array], jax.Array]
+Carry = Callable[["AbstractLayer", LayerTrace, jax.Array, jax.Array], jax.Array]
 """`(layer, trace, delta, feedback) -> signal at the layer's input`: how a sweep goes back."""
-
-
-class LayerTrace(eqx.Module):
-    """What one plastic layer did in one pass."""
-
-    pre: jax.Array
-    """Presynaptic activity, [batch, *inputs]."""
-    drive: jax.Array
-    """Pre-activation a (after normalisation, where there is one), [batch, *units]."""
-    post: jax.Array
-    """Postsynaptic activity, f(a) times the mask, [batch, *units]."""
-    mask: jax.Array | None
-    """Dropout mask (0 or 1/keep), [batch, *units]; None without dropout."""
-    norm: NormTrace | None
-    """What the layer's normalisation did; None without one."""
-
-
-class FixedTrace(eqx.Module):
-    """What a fixed node was given in one pass."""
-
-    pre: jax.Array
 
 
 class AbstractNode(eqx.Module):
@@ -211,20 +192,6 @@ class AbstractFixedNode(AbstractNode):
         return eqx.filter(self, lambda _: False), self.back(record.pre, signal)
 
 
-class Trace(eqx.Module):
-    """One pass of a network: its output and what every plastic layer did."""
-
-    record: Any
-    """Nested like the network."""
-    output: Outputs
-    """[batch, classes]."""
-
-    @property
-    def layers(self) -> list[LayerTrace]:
-        """The traces of the plastic layers, in forward order."""
-        return _collect(self.record, LayerTrace)
-
-
 class AbstractNetwork(AbstractNode):
     """A node that is a whole network: callable, and traced."""
 
@@ -259,14 +226,9 @@ class AbstractNetwork(AbstractNode):
         return Trace(record, output)
 
 
-def _collect(tree: Any, kind: type) -> list:
-    leaves = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, kind))
-    return [leaf for leaf in leaves if isinstance(leaf, kind)]
-
-
 def plastic_layers(node: Any) -> list[AbstractLayer]:
     """The plastic layers of a network (or of its updates), in forward order."""
-    return _collect(node, AbstractLayer)
+    return collect(node, AbstractLayer)
 
 
 class LayerShape(NamedTuple):
@@ -293,26 +255,6 @@ def layer_shapes(model: AbstractNetwork) -> list[LayerShape]:
         lambda own: own.trace(jnp.zeros(shape, dtype), key=jax.random.key(0)), model
     )
     return [LayerShape(own.pre.shape[1:], own.post.shape[1:]) for own in trace.layers]
-
-
-def is_weight(model: Any) -> Any:
-    """A tree shaped like `model`: True at the arrays that learn, False elsewhere (running
-    statistics of normalisation included)."""
-    return jax.tree.map(
-        lambda leaf: not isinstance(leaf, RunningStatistics) and eqx.is_inexact_array(leaf),
-        model,
-        is_leaf=lambda leaf: isinstance(leaf, RunningStatistics),
-    )
-
-
-def weights(model: Any) -> Any:
-    """The arrays of `model` that learn; None at every other leaf."""
-    return eqx.filter(model, is_weight(model))
-
-
-def zero_updates(model: Any) -> Updates:
-    """Updates that change nothing."""
-    return jax.tree.map(jnp.zeros_like, weights(model))
 
 
 def with_layers(model: Any, layers: Sequence[Any]) -> Any:

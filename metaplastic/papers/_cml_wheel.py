@@ -1,118 +1,12 @@
 """Contrastive meta-learning: agents on the wheel bandit, meta-trained on logs of other wheels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..report.records import RunFolder
 from ..train.design import Design, Part
-from ..train.fit import Reporter
 from ..train.meta_options import MetaOptions
-from .base import Experiment, Found, Study, StudyArm
-
-_SHOWN = 0.9
-"""Radius of the wheel whose policy is drawn."""
-_DOTS = 1500
-"""Its last trials, which are drawn."""
-
-
-@dataclass(frozen=True)
-class _Online:
-    """How an agent goes on learning: optimiser, rate, steps, batch, and trials between."""
-
-    optimiser: str
-    rate: float
-    steps: int
-    batch: int
-    every: int
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """An agent with a learner that was meta-trained."""
-
-    name: str
-    design: Design
-    options: MetaOptions
-    online: _Online
-
-    def agent(self, seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Any:
-        """One a seed: their arrays have a leading axis."""
-        from ..analysis.bandit_agents import Greedy
-        from ..learners.solver import Solver
-        from ..train.entrant import part
-        from ..train.meta_fit import meta_fit
-        from ..train.meta_trainer import MetaTrainer
-
-        trainer = MetaTrainer(*self.design.make(), self.options)
-        own = part(folder, "meta")
-        outcome = meta_fit(trainer, seeds, folder=own, reporter=reporter, name=self.name)
-        online = self.online
-        solver = Solver(online.optimiser, online.steps, online.batch)
-        return Greedy(
-            learner=trainer.learner(outcome.state),
-            solver=solver,
-            rate=online.rate,
-            train_every=online.every,
-        )
-
-
-def _study(make: Callable[..., Any], *, each: bool, trials: int) -> Study:
-    """Normalised regret on every wheel; `make(seeds, folder, reporter)` gives the agent."""
-
-    def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
-        from ..analysis.bandit_regret import RADII, bandit_regret
-
-        agent = make(seeds, folder, reporter)
-        reporter.compiling(f"{trials} trials")
-        found = bandit_regret(agent, seeds=seeds, trials=trials, each=each)
-        shares = found.curve / (found.trials * found.uniform[:, None])
-        data = {
-            "radii": list(RADII),
-            "trials": found.trials.tolist(),
-            "regret": np.median(shares, 0).tolist(),
-            "policy": _policy(agent, seeds[0], trials, each=each),
-        }
-        rows = {f"radius {own:g}": found.score[:, i] for i, own in enumerate(RADII)}
-        return Found(rows, data)
-
-    return study
-
-
-def _policy(agent: Any, seed: int, trials: int, *, each: bool) -> dict[str, Any]:
-    """Contexts and arms of the last trials on one wheel."""
-    import contextlib
-
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
-    import jax.random as jr
-
-    from ..analysis.bandit_regret import play
-    from ..tasks._wheel import contexts
-
-    if each:
-        agent = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, agent)
-    with jax.enable_x64(True) if agent.precise else contextlib.nullcontext():
-        key, radius = jr.key(seed), jnp.asarray(_SHOWN, float)
-        lived = eqx.filter_jit(play)(agent, radius, trials=trials, key=key)
-        # As `play` draws them.
-        x = contexts(jr.split(jr.split(key, 4)[0])[0], trials, dtype=jnp.float32)
-    x, arm = np.asarray(x)[-_DOTS:], np.asarray(lived.arm)[-_DOTS:]
-    return {"radius": _SHOWN, "x": x.round(4).tolist(), "arm": arm.tolist()}
-
-
-def _plain_agent(name: str, **fields: Any) -> Callable[..., Any]:
-    """An agent that was not meta-trained, by the name of its class."""
-
-    def make(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Any:
-        from ..analysis import bandit_agents
-
-        return getattr(bandit_agents, name)(**fields)
-
-    return make
+from ._cml_wheel_study import Online, Trained, plain_agent, regret_study
+from .base import Experiment, StudyArm
 
 
 @dataclass(frozen=True)
@@ -128,7 +22,7 @@ class _Size:
     modulated: tuple[int, int, int, int]
     maml: tuple[int, int]
     """Lifetimes of a meta-step, meta-steps."""
-    online: dict[str, _Online]
+    online: dict[str, Online]
     neural: dict[str, Any]
     """Options of NeuralLinear."""
     trials: int
@@ -143,9 +37,9 @@ _QUICK = _Size(
     modulated=(100, 50, 8, 130),
     maml=(8, 730),
     online={
-        "synapses": _Online("adam", 1e-3, 50, 128, 50),
-        "modulated": _Online("adam", 1e-2, 50, 128, 50),
-        "maml": _Online("sgd", 1e-2, 50, 128, 50),
+        "synapses": Online("adam", 1e-3, 50, 128, 50),
+        "modulated": Online("adam", 1e-2, 50, 128, 50),
+        "maml": Online("sgd", 1e-2, 50, 128, 50),
     },
     neural={"hidden": (32, 32), "steps": 50, "batch": 128, "train_every": 50},
     trials=2000,
@@ -158,23 +52,23 @@ _FULL = _Size(
     modulated=(1000, 100, 16, 400),
     maml=(32, 200),
     online={
-        "synapses": _Online("adam", 1e-4, 250, 512, 50),
-        "modulated": _Online("nesterov", 1e-4, 500, 512, 100),
-        "maml": _Online("sgd", 1e-3, 100, 512, 100),
+        "synapses": Online("adam", 1e-4, 250, 512, 50),
+        "modulated": Online("nesterov", 1e-4, 500, 512, 100),
+        "maml": Online("sgd", 1e-3, 100, 512, 100),
     },
     neural={},
     trials=80_000,
 )
 
 
-def _meta_trained(size: _Size, *, quick: bool) -> tuple[_Trained, ...]:
+def _meta_trained(size: _Size, *, quick: bool) -> tuple[Trained, ...]:
     (free, nudged, batch, steps) = size.synapses
     strength, convention = size.strength
     own: dict[str, Any] = {"hidden": size.hidden, "strength": strength, "convention": convention}
     task, rule = Part("wheel_bandit", size.task), Part("backprop")
     slow, far = (1e-3, 1e-2) if quick else (1e-4, 0.03)
     body = 1e-2 if quick else 0.03
-    synapses = _Trained(
+    synapses = Trained(
         "CML, complex synapses",
         Design(
             learner=Part("complex_synapse", {**own, "rate": slow, "steps": free}),
@@ -192,9 +86,9 @@ def _meta_trained(size: _Size, *, quick: bool) -> tuple[_Trained, ...]:
         # Adam's phases at this rate still move when they end: their common part must cancel.
         nudge = Part("contrastive", {"beta": 0.1, "steps": nudged, "rate": 2e-3})
 
-    def modulating(name: str, **fields: Any) -> _Trained:
+    def modulating(name: str, **fields: Any) -> Trained:
         learner = {"hidden": size.hidden, "steps": free, **descent, **fields}
-        return _Trained(
+        return Trained(
             name,
             Design(learner=Part("modulated", learner), task=task, estimator=nudge),
             MetaOptions(steps=steps, meta_batch=batch, lr=body, non_finite="skip"),
@@ -206,7 +100,7 @@ def _meta_trained(size: _Size, *, quick: bool) -> tuple[_Trained, ...]:
         modulated.append(modulating("CML, modulation drawn to its start", anchor=0.1))
     batch, steps = size.maml
     few = {"hidden": size.hidden, "strength": 0.0, "optimiser": "sgd", "rate": 0.01, "steps": 10}
-    maml = _Trained(
+    maml = Trained(
         "MAML",
         Design(learner=Part("complex_synapse", few), rule=rule, task=task),
         MetaOptions(
@@ -226,23 +120,23 @@ def _arms(size: _Size, *, quick: bool) -> tuple[StudyArm, ...]:
     trained = tuple(
         StudyArm(
             setting=own.name,
-            study=_study(own.agent, each=True, trials=size.trials),
+            study=regret_study(own.agent, each=True, trials=size.trials),
             figure="wheel",
         )
         for own in _meta_trained(size, quick=quick)
     )
     others = {
-        "NeuralLinear": _plain_agent("NeuralLinear", **size.neural),
-        "LinFullPost": _plain_agent("LinFullPost"),
-        "LinGreedy": _plain_agent("LinGreedy"),
-        "uniform": _plain_agent("Uniform"),
+        "NeuralLinear": plain_agent("NeuralLinear", **size.neural),
+        "LinFullPost": plain_agent("LinFullPost"),
+        "LinGreedy": plain_agent("LinGreedy"),
+        "uniform": plain_agent("Uniform"),
     }
     return (
         *trained,
         *(
             StudyArm(
                 setting=name,
-                study=_study(make, each=False, trials=size.trials),
+                study=regret_study(make, each=False, trials=size.trials),
                 figure="wheel",
             )
             for name, make in others.items()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._table import NONE
+from ._table import NONE, digits
 
 Row = Mapping[str, Any]
 
@@ -42,13 +42,13 @@ def heading(rows: Sequence[Row]) -> str:
 def _compared(ours: Row, subject: Row, *, higher_is_better: bool) -> str:
     difference = ours["mean"] - subject["mean"]
     size = abs(difference)
-    digits = ".2f" if size >= 0.05 or size == 0 else ".2g"
+    form = digits(size)
     errors = [_squared_error(own) for own in (ours, subject)]
     certain = None not in errors
     if certain and size <= _ERRORS * math.sqrt(sum(filter(None, errors))):
-        return f"no different ({difference:+{digits}})"
+        return f"no different ({difference:+{form}})"
     word = "better" if (difference > 0) == higher_is_better else "worse"
-    return f"{word} by {size:{digits}}" + ("" if certain else " (one seed)")
+    return f"{word} by {size:{form}}" + ("" if certain else " (one seed)")
 
 
 def _squared_error(number: Row) -> float | None:

@@ -71,3 +71,8 @@ class Table:
 def _markdown_row(cells: Iterable[str]) -> str:
     safe = (" ".join(cell.split()).replace("|", r"\|") for cell in cells)
     return f"| {' | '.join(safe)} |"
+
+
+def digits(value: float) -> str:
+    """The format of a number of percent: two places, or two digits of one that is close to 0."""
+    return ".2f" if value == 0 or abs(value) >= 0.05 else ".2g"

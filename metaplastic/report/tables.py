@@ -1,28 +1,20 @@
 """The tables of a report: accuracies, robustness, numbers beside a paper's, properties."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaplastic._properties import Properties
 from metaplastic.report._beside import beside, heading
-from metaplastic.report._table import NONE as NONE, Table as Table
+from metaplastic.report._property_table import (
+    PROPERTY_COLUMNS as PROPERTY_COLUMNS,
+    properties_of as properties_of,
+    property_table as property_table,
+)
+from metaplastic.report._table import NONE as NONE, Table as Table, digits
 
 Row = Mapping[str, Any]
 
-PROPERTY_COLUMNS = (
-    "no weight transport",
-    "local signals only",
-    "no backward sweep",
-    "activity not frozen",
-    "update unlocked",
-    "local in time",
-    "no f' needed",
-    "forward passes",
-)
 _NUMBERS = ("ours", "seconds", "paper", "difference")
-_TRANSPORT = {"yes": "no", "signs": "signs only", "learned": "yes (learned)", "no": "yes"}
-_UNLOCKED = {"yes": "no", "partly": "partly", "no": "yes"}
 
 
 def accuracy_table(rows: Sequence[Row], *, title: str = "Test accuracy, %") -> Table:
@@ -135,30 +127,6 @@ def verdict(ours: Row | None, paper: Row | None, *, higher_is_better: bool = Tru
     return "above" if (difference > 0) == higher_is_better else "below"
 
 
-def property_table(rules: Iterable[str] | None = None) -> Table:
-    """What biology asks of a rule, and whether the rule has it; read from source, without JAX.
-
-    `rules` are names or `file.py:Name`, all that are registered by default. "yes" means that the
-    property holds, which is good. Columns after Dellaferrera & Kreiman (2022), section 1.
-    """
-    from metaplastic import _registry
-
-    entries = [_registry.describe("rules", name) for name in rules or _registry.names("rules")]
-    return properties_of({entry.name: entry.properties for entry in entries})
-
-
-def properties_of(declared: Mapping[str, Properties | None]) -> Table:
-    """The table of properties that are known already, by rule; unknown ones are "?"."""
-    columns = ("rule", *PROPERTY_COLUMNS)
-    rows = tuple((name, *_property_cells(own)) for name, own in declared.items())
-    records = tuple(
-        {"rule": name, "properties": None if own is None else dataclasses.asdict(own)}
-        for name, own in declared.items()
-    )
-    title = "biological properties of each rule (yes: it has the property, which is good)"
-    return Table(title, columns, rows, records)
-
-
 def print_comparison(result: Row) -> None:
     """Print the result of `metaplastic compare`."""
     accuracy_table(result["rules"], title=f"Test accuracy on {result['data']}, %").print()
@@ -173,25 +141,6 @@ def print_reproduction(result: Row) -> None:
 def percent(value: float | None) -> str:
     """`0.8944` -> `89.44`."""
     return NONE if value is None else f"{100 * value:.2f}"
-
-
-def _property_cells(own: Properties | None) -> tuple[str, ...]:
-    if own is None:
-        return ("?",) * len(PROPERTY_COLUMNS)
-    return (
-        _TRANSPORT[own.weight_transport],
-        own.nonlocal_signal or "yes",
-        _yes(not own.backward_sweep),
-        _yes(not own.frozen_activity),
-        _UNLOCKED[own.update_locked],
-        _yes(not own.stored_state),
-        _yes(not own.needs_slope),
-        str(own.forward_passes),
-    )
-
-
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "no"
 
 
 def _counts(paper: Row | None) -> bool:
@@ -243,9 +192,9 @@ def _plus_minus(number: Row | None, name: str) -> str:
         return NONE
     std = number.get("std")
     several = number.get("n", 2) > 1
-    digits = ".2f" if number[name] == 0 or abs(number[name]) >= 0.05 else ".2g"
-    spread = f" ± {std:{digits}}" if std is not None and several else ""
-    return f"{number[name]:{digits}}{spread}"
+    form = digits(number[name])
+    spread = f" ± {std:{form}}" if std is not None and several else ""
+    return f"{number[name]:{form}}{spread}"
 
 
 def _mean(row: Row) -> float:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .._types import Key
-from ..models import AbstractNetwork, draw, layer_shapes, plastic_layers
+from ..models import AbstractLayer, AbstractNetwork, draw, layer_shapes, plastic_layers
 
 Feedback = tuple[jax.Array | None, ...]
 """One weight a plastic layer, in forward order and of the forward weight's shape; the first
@@ -16,34 +17,51 @@ layer sends nothing back, so its entry is None."""
 
 def draw_feedback(model: AbstractNetwork, initialiser: str, scale: float, *, key: Key) -> Feedback:
     """Feedback weights of the forward weights' shapes, from the named distribution."""
-    upper = plastic_layers(model)[1:]
-    keys = jax.random.split(key, max(len(upper), 1))
-    return (
-        None,
-        *(
-            scale * draw(initialiser, layer.weight.shape, key=k).astype(layer.weight.dtype)
-            for layer, k in zip(upper, keys, strict=False)
-        ),
+    return (None, *draw_like(plastic_layers(model)[1:], initialiser, scale, key=key))
+
+
+def draw_like(
+    layers: Sequence[AbstractLayer], initialiser: str, scale: float, *, key: Key
+) -> tuple[jax.Array, ...]:
+    """Feedback weights of the shapes that the weights of these layers have."""
+    keys = jax.random.split(key, max(len(layers), 1))
+    return tuple(
+        scale * draw(initialiser, layer.weight.shape, key=k).astype(layer.weight.dtype)
+        for layer, k in zip(layers, keys, strict=False)
     )
 
 
 def draw_direct_feedback(
     model: AbstractNetwork, initialiser: str, scale: float, *, key: Key
 ) -> tuple[jax.Array, ...]:
-    """A map `B_l` [classes, *units of layer l] for every layer but the last.
+    """A map `B_l` [classes, *units of layer l] for every layer but the last."""
+    *hidden, (_, (classes,)) = layer_shapes(model)
+    dtype = plastic_layers(model)[-1].weight.dtype
+    shapes = [shape.post for shape in hidden]
+    return draw_maps(classes, shapes, initialiser, scale, dtype=dtype, key=key)
+
+
+def draw_maps(
+    classes: int,
+    shapes: Sequence[tuple[int, ...]],
+    initialiser: str,
+    scale: float,
+    *,
+    dtype: Any,
+    key: Key,
+) -> tuple[jax.Array, ...]:
+    """A map [classes, *units] to units of each of these shapes.
 
     The fan-in of a map is the number of units that it reaches: He uniform is
     U(+-sqrt(6/units)).
     """
-    *hidden, (_, (classes,)) = layer_shapes(model)
-    keys = jax.random.split(key, max(len(hidden), 1))
-    dtype = plastic_layers(model)[-1].weight.dtype
+    keys = jax.random.split(key, max(len(shapes), 1))
     drawn = [
-        draw(initialiser, (math.prod(shape.post), classes), key=k).astype(dtype)
-        for shape, k in zip(hidden, keys, strict=False)
+        draw(initialiser, (math.prod(shape), classes), key=k).astype(dtype)
+        for shape, k in zip(shapes, keys, strict=False)
     ]
     return tuple(
-        scale * b.T.reshape(classes, *shape.post) for b, shape in zip(drawn, hidden, strict=True)
+        scale * b.T.reshape(classes, *shape) for b, shape in zip(drawn, shapes, strict=True)
     )
 
 

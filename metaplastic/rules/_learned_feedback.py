@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Key
-from ..models import AbstractLayer, AbstractNetwork, LayerTrace, Trace, draw, plastic_layers
+from ..models import AbstractNetwork, Trace, draw, plastic_layers
+from ._recorded_sweep import recorded_sweep
 from .base import send_back
 
 
@@ -50,13 +51,6 @@ def draw_path(
 def backpropagated(model: AbstractNetwork, trace: Trace, signal: jax.Array) -> list[jax.Array]:
     """`signal` [batch, outputs] at the pre-activation of every plastic layer, sent back through
     the forward weights and the slopes; constants for derivatives."""
-    found: dict[int, jax.Array] = {}
-
-    def carry(layer: AbstractLayer, own: LayerTrace, delta: jax.Array, feedback: Any) -> jax.Array:
-        index, weight = feedback
-        found[index] = jax.lax.stop_gradient(delta)
-        return send_back(layer, own, delta, weight)
-
-    numbered = [(index, own.weight) for index, own in enumerate(plastic_layers(model))]
-    model.sweep(trace.record, signal, numbered, carry)
-    return [found[index] for index in range(len(numbered))]
+    weights = [own.weight for own in plastic_layers(model)]
+    _, found = recorded_sweep(model, trace, signal, weights, send_back)
+    return [jax.lax.stop_gradient(own.delta) for own in found]

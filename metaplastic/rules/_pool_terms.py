@@ -1,4 +1,4 @@
-"""Local terms that an update is a sum of: what synapses see, and the terms that there are.
+"""Local terms that an update is a sum of.
 
 A term is a function of what the synapses of one layer see. It returns what it adds to the weights:
 a pair `(post, pre)` of factors, [batch, *units] and [batch, *inputs], whose product it is
@@ -10,77 +10,14 @@ random feedback pathways", Nature Communications 14, 1805, Eqs. 14-23; Najarro &
 "Meta-learning through Hebbian plasticity in random networks", NeurIPS 33, Eq. 1.
 """
 
-import functools
 import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from .._errors import UsageError
-from ..models import AbstractLayer
-
-
-class Synapses:
-    """What the synapses of one layer see: the only argument of a term."""
-
-    def __init__(
-        self,
-        layer: AbstractLayer,
-        x: jax.Array,
-        y: jax.Array,
-        e: jax.Array,
-        sent: jax.Array,
-        slope: Callable[[jax.Array], jax.Array],
-    ):
-        """`sent` is what the feedback brings to `x`; `slope` of an activity, below the layer."""
-        self.layer = layer
-        self.x = x
-        """Presynaptic activity, [batch, *inputs]."""
-        self.y = y
-        """Postsynaptic activity, [batch, *units]; at the output that of the loss (softmax)."""
-        self.e = e
-        """Error at the postsynaptic units, [batch, *units]."""
-        self.w = layer.weight
-        """The weights; dense: [inputs, units]."""
-        self._sent, self._slope = sent, slope
-        self._powers: dict[tuple[str, int], jax.Array] = {}
-
-    @functools.cached_property
-    def d(self) -> jax.Array:
-        """Error at the presynaptic units, [batch, *inputs]: feedback times the slope at x."""
-        return self._sent * self._slope(self.x)
-
-    @functools.cached_property
-    def reconstruction(self) -> jax.Array:
-        """W^T y: the activity that y would send back, [batch, *inputs]."""
-        return self.layer.send_back(self.y, self.w, self.x.shape[1:])
-
-    @functools.cached_property
-    def agreement(self) -> jax.Array:
-        """y^T W d, a number an example: does the error below, sent on, agree with y?"""
-        return total(self.y * self.layer.linear(self.d))
-
-    @functools.cached_property
-    def drive_error(self) -> jax.Array:
-        """x^T W^T e, a number an example."""
-        return total(self.e * self.layer.linear(self.x))
-
-    def power(self, name: str, exponent: int) -> jax.Array:
-        """`x`, `y` or `w` to a power; the same object whoever asks."""
-        own = getattr(self, name)
-        if exponent == 1:
-            return own
-        key = name, exponent
-        if key not in self._powers:
-            self._powers[key] = own**exponent if exponent else jnp.ones_like(own)
-        return self._powers[key]
-
-
-def total(values: jax.Array) -> jax.Array:
-    """The sum over all units of each example, [batch, 1, ...]."""
-    return values.sum(range(1, values.ndim), keepdims=True)
+from ._pool_synapses import Synapses, total
 
 
 class Outer(NamedTuple):

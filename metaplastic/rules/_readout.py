@@ -5,6 +5,7 @@ rate of their own. The output layer of the network reads the last hidden layer; 
 matrices beside it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +26,24 @@ class ReadOut(eqx.Module):
     """Steps of the matrices and of the output layer's weights, momentum included."""
 
 
-def new_readout(matrices: tuple[jax.Array | None, ...], output: AbstractLayer) -> ReadOut:
-    """A read-out at rest."""
+def new_readout(hidden: Sequence[tuple[int, ...]], output: AbstractLayer) -> ReadOut:
+    """A read-out at rest of hidden layers with units of these shapes: the first is not read."""
+    classes, dtype = output.weight.shape[-1], output.weight.dtype
+    read = range(1, len(hidden) - 1)
+    matrices = tuple(
+        jnp.zeros((math.prod(shape), classes), dtype) if index in read else None
+        for index, shape in enumerate(hidden)
+    )
     return ReadOut(matrices, jax.tree.map(jnp.zeros_like, (matrices, weights(output))))
+
+
+def add_scores(score: jax.Array, readout: ReadOut, pres: Sequence[jax.Array]) -> jax.Array:
+    """The output layer's `score` [batch, classes] and what the matrices add to it, from `pres`
+    [batch, units], one a hidden layer."""
+    for pre, matrix in zip(pres, readout.matrices, strict=True):
+        if matrix is not None:
+            score = score + pre @ matrix
+    return score
 
 
 def learn_readout(

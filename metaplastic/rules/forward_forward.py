@@ -5,7 +5,6 @@ sections 2 and 3.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -17,12 +16,9 @@ from .._properties import Properties
 from .._types import Inputs, Key, Outputs, Targets, Updates
 from ..losses import LossName
 from ..models import (
-    AbstractFixedNode,
     AbstractLayer,
     AbstractNetwork,
-    Dense,
     LayerTrace,
-    Sequential,
     layer_shapes,
     plastic_layers,
     with_layers,
@@ -30,8 +26,9 @@ from ..models import (
 )
 from ._feedback import own_key
 from ._labels import append, flatten, overwrite, wrong_labels
+from ._normalised_pass import normalise, normalised_pass, plain_nodes
 from ._ranges import check_ranges
-from ._readout import ReadOut, apply_to_output, learn_readout, new_readout
+from ._readout import ReadOut, add_scores, apply_to_output, learn_readout, new_readout
 from .base import AbstractRule, Aux
 
 LabelSlots = Literal["overwrite", "append"]
@@ -124,20 +121,12 @@ class ForwardForward(AbstractRule):
 
     def init(self, model: AbstractNetwork, *, key: Key) -> ForwardForwardState:
         del key
-        _nodes(model)
+        plain_nodes(model)
         output = plastic_layers(model)[-1]
-        dtype = output.weight.dtype
-        *hidden, (_, (classes,)) = layer_shapes(model)
-        activity = tuple(jnp.full(shape.post, 0.5, dtype) for shape in hidden)
-        if self.readout == "goodness":
-            return ForwardForwardState(activity, None)
-        matrices = tuple(
-            jnp.zeros((math.prod(shape.post), classes), dtype)
-            if 0 < index < len(hidden) - 1
-            else None
-            for index, shape in enumerate(hidden)
-        )
-        return ForwardForwardState(activity, new_readout(matrices, output))
+        hidden = [shape.post for shape in layer_shapes(model)[:-1]]
+        activity = tuple(jnp.full(shape, 0.5, output.weight.dtype) for shape in hidden)
+        linear = self.readout == "linear"
+        return ForwardForwardState(activity, new_readout(hidden, output) if linear else None)
 
     def updates(
         self,
@@ -151,7 +140,7 @@ class ForwardForward(AbstractRule):
     ) -> tuple[Updates, ForwardForwardState, Aux]:
         right = self._labelled(model, x, y)
         wrong = self._labelled(model, x, wrong_labels(y, key=own_key(key)))
-        both, _ = self._hidden(model, jnp.concatenate([right, wrong]), training=True, key=key)
+        both, _ = normalised_pass(model, jnp.concatenate([right, wrong]), training=True, key=key)
         updates, activity, losses = [], [], []
         layers = plastic_layers(model)
         for layer, own, mean in zip(layers[:-1], both, state.activity, strict=True):
@@ -181,7 +170,7 @@ class ForwardForward(AbstractRule):
 
         def goodness_of(label: jax.Array) -> jax.Array:
             labels = jnp.broadcast_to(label.astype(x.dtype), (x.shape[0], classes))
-            hidden, _ = self._hidden(model, self._labelled(model, x, labels))
+            hidden, _ = normalised_pass(model, self._labelled(model, x, labels))
             counted = hidden[min(1, len(hidden) - 1) :]
             return jnp.stack([goodness(own.post) for own in counted]).sum(0)
 
@@ -202,49 +191,13 @@ class ForwardForward(AbstractRule):
                 f"network takes {model.input_shape}: build it for rule.input_shape(shape, classes)"
             )
         insert = append if self.label_slots == "append" else overwrite
-        return insert(x, labels.astype(x.dtype))
+        x = insert(x, labels.astype(x.dtype))
+        return normalise(x) if self.normalise_input else x
 
     def _neutral(self, model: AbstractNetwork, x: jax.Array, classes: int) -> jax.Array:
         return self._labelled(model, x, jnp.full((x.shape[0], classes), 1 / classes, x.dtype))
 
-    # Passes
-
-    def _hidden(
-        self,
-        model: AbstractNetwork,
-        x: jax.Array,
-        *,
-        training: bool = False,
-        key: Key | None = None,
-    ) -> tuple[list[LayerTrace], jax.Array]:
-        """Traces of the hidden layers, each fed with normalised activity; input of the output."""
-        x = normalise(x) if self.normalise_input else x
-        traces: list[LayerTrace] = []
-        for index, node in enumerate(_nodes(model)):
-            if isinstance(node, AbstractFixedNode):
-                x = node.apply(x)
-                continue
-            if len(traces) == len(plastic_layers(model)) - 1:
-                break
-            own = None if key is None else jax.random.fold_in(key, index)
-            x, trace = node.forward(x, training=training, masks=None, first_drive=None, key=own)
-            traces.append(trace)
-            x = normalise(x)
-        return traces, x
-
-    def _scores(
-        self, model: AbstractNetwork, state: ForwardForwardState, x: jax.Array
-    ) -> tuple[jax.Array, list[LayerTrace], jax.Array]:
-        """`(scores, hidden traces, input of the output layer)` of the linear read-out."""
-        hidden, pre = self._hidden(model, x)
-        score = plastic_layers(model)[-1].drive(pre)
-        matrices = () if state.readout is None else state.readout.matrices
-        for own, matrix in zip(hidden, matrices, strict=False):
-            if matrix is not None:
-                score = score + flatten(normalise(own.post)) @ matrix
-        return score, hidden, pre
-
-    # Learning
+    # Hidden layers
 
     def _layer_update(
         self, layer: AbstractLayer, own: LayerTrace, mean: jax.Array
@@ -272,6 +225,19 @@ class ForwardForward(AbstractRule):
             return layer.local_error(own, signal)
         return signal if own.mask is None else signal * own.mask
 
+    # The linear read-out
+
+    def _scores(
+        self, model: AbstractNetwork, state: ForwardForwardState, x: jax.Array
+    ) -> tuple[jax.Array, list[jax.Array], jax.Array]:
+        """`(scores, normalised activity of the hidden layers, input of the output layer)`."""
+        hidden, pre = normalised_pass(model, x)
+        score = plastic_layers(model)[-1].drive(pre)
+        pres = [flatten(normalise(own.post)) for own in hidden]
+        if state.readout is not None:
+            score = add_scores(score, state.readout, pres)
+        return score, pres, pre
+
     def _learn_readout(
         self,
         model: AbstractNetwork,
@@ -281,7 +247,7 @@ class ForwardForward(AbstractRule):
         signals: dict[str, Any],
     ) -> tuple[Any, ReadOut | None, jax.Array]:
         """`(updates of the output layer, read-out, scores)` of a pass without label."""
-        score, hidden, pre = self._scores(model, state, self._neutral(model, x, y.shape[-1]))
+        score, pres, pre = self._scores(model, state, self._neutral(model, x, y.shape[-1]))
         error = self._loss.error(score, y)
         output = plastic_layers(model)[-1]
         update, _ = output.learn(pre, error)
@@ -295,7 +261,7 @@ class ForwardForward(AbstractRule):
         readout = learn_readout(
             state.readout,
             output,
-            [flatten(normalise(own.post)) for own in hidden],
+            pres,
             error,
             update,
             rate=self.readout_rate * jnp.asarray(signals["learning_rate"], score.dtype),
@@ -310,25 +276,6 @@ def goodness(post: jax.Array) -> jax.Array:
     return jnp.square(post).sum(range(1, post.ndim))
 
 
-def normalise(post: jax.Array) -> jax.Array:
-    """Activity over its root mean square (+ 1e-8), taken over all units of each example."""
-    square = jnp.square(post).mean(range(1, post.ndim), keepdims=True)
-    return post / (jnp.sqrt(square) + 1e-8)
-
-
 def _each(value: jax.Array, like: jax.Array) -> jax.Array:
     """One value an example, ready to multiply `like`."""
     return value.reshape(-1, *(1 for _ in like.shape[1:]))
-
-
-def _nodes(model: AbstractNetwork) -> Sequence[AbstractLayer | AbstractFixedNode]:
-    """The nodes of a plain sequence that ends with a dense output layer."""
-    nodes = model.nodes if isinstance(model, Sequential) else ()
-    plain = [node for node in nodes if isinstance(node, AbstractLayer | AbstractFixedNode)]
-    whole = 0 < len(nodes) == len(plain) and isinstance(plain[-1], Dense)
-    if not whole or len(plastic_layers(model)) < 2:
-        raise UsageError(
-            "forward_forward trains a plain sequence of layers, at least one of them hidden and "
-            "the last one dense: use --model mlp, lenet or pepita_conv"
-        )
-    return plain

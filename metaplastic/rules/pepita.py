@@ -6,7 +6,6 @@ Srinivasan et al. (2024), "Forward learning with top-down feedback: empirical an
 characterization", ICLR.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -21,7 +20,6 @@ from .._properties import Properties
 from .._types import Inputs, Key, Targets, Updates
 from ..losses import LossName
 from ..models import (
-    AbstractLayer,
     AbstractNetwork,
     LayerTrace,
     Trace,
@@ -29,8 +27,8 @@ from ..models import (
     with_layers,
     zero_updates,
 )
-from ._feedback import angle, feedback_sizes, own_key
-from ._mirror import MirrorChain, draw_chain, is_dense_stack, mirror_step, rescale
+from ._feedback import angle, feedback_angles, feedback_sizes, own_key
+from ._mirror import MirrorChain, Mirroring, follow_chain, is_dense_stack, product, start_chain
 from ._modulation import (
     FeedbackDistribution,
     count_inputs,
@@ -168,15 +166,8 @@ class Pepita(AbstractRule):
                 "--rule.mirror multiplies the mirrors of dense layers, and this network has other "
                 "layers: use --model mlp, or leave it out"
             )
-        draw_key, warm_key = jr.split(key)
-        chain = draw_chain(layers, self._deviation(inputs), key=draw_key)
-        moved = jax.lax.fori_loop(
-            0,
-            self.mirror_warmup,
-            lambda step, own: self._reflect(layers, own, key=jr.fold_in(warm_key, step)),
-            chain.weights,
-        )
-        return self._mirrored(MirrorChain(moved, chain.steps))
+        chain = start_chain(layers, self._mirroring(inputs), warmup=self.mirror_warmup, key=key)
+        return self._mirrored(chain)
 
     def updates(
         self,
@@ -196,17 +187,19 @@ class Pepita(AbstractRule):
                 "pepita needs a network that ends with a dense layer of one unit a class, and the "
                 f"last layer has units of shape {first.layers[-1].post.shape[1:]}: end with Dense"
             )
-        modulation = self._modulation(error)
-        if self.mode == "time_local":
-            rate = signals.get("learning_rate")
-            updates = self._time_local(model, state, x, y, first, modulation, rate, key=mask_key)
+        if self.mode == "standard":
+            second = self._second_pass(model, state, x, first, error, key=mask_key)
+            updates = self._differences(model, first, second, error, y)
         else:
-            second = self._second_pass(model, state, x, first, modulation, key=mask_key)
-            updates = (
-                self._hebbian(model, first, second, y)
-                if self.mode == "hebbian"
-                else self._standard(model, first, second, error, y)
-            )
+            activities = [*_hidden(first), self._loss.activity(first.output)]
+            early = self._products(model, first, activities)
+            if self.mode == "hebbian":
+                second = self._second_pass(model, state, x, first, error, key=mask_key)
+            else:
+                changed = _descend(model, early, signals.get("learning_rate"))
+                second = self._second_pass(changed, state, x, None, error, key=mask_key)
+            late = self._products(model, second, [*(-h for h in _hidden(second)), -y])
+            updates = jax.tree.map(jnp.add, early, late)
         return updates, self._step(model, state, key=mirror_key), aux(self._loss, first, y)
 
     def angles(self, model: AbstractNetwork, state: PepitaState) -> dict[str, jax.Array]:
@@ -215,13 +208,10 @@ class Pepita(AbstractRule):
         if not is_dense_stack(model):
             return {}
         forward = [layer.weight for layer in plastic_layers(model)]
-        found = {"W~F": angle(functools.reduce(jnp.matmul, forward), state.feedback)}
+        found = {"W~F": angle(product(forward), state.feedback)}
         if state.mirror is not None:
-            for index, pair in enumerate(zip(forward, state.mirror.weights, strict=True), 1):
-                found[f"W{index}~B{index}"] = angle(*pair)
+            found |= feedback_angles(model, state.mirror.weights)
         return found
-
-    # The second pass
 
     def sizes(self, model: AbstractNetwork, state: PepitaState) -> dict[str, jax.Array]:
         """`std(F)`; with mirrors also `|B1|/|W1|`, ..."""
@@ -229,6 +219,8 @@ class Pepita(AbstractRule):
         if state.mirror is not None:
             found |= feedback_sizes(model, state.mirror.weights)
         return found
+
+    # The second pass
 
     def _modulation(self, error: jax.Array) -> jax.Array:
         """What F sends to the input, [batch, classes]: the error with its sign and scale."""
@@ -240,66 +232,31 @@ class Pepita(AbstractRule):
         model: AbstractNetwork,
         state: PepitaState,
         x: jax.Array,
-        first: Trace,
-        modulation: jax.Array,
+        first: Trace | None,
+        error: jax.Array,
         *,
         key: Key,
     ) -> Trace:
+        """h', from x'. `first`: the first pass, where that had the same weights."""
+        sent = self._modulation(error)
+        drive = None if first is None else modulated_drive(model, state.feedback, first, sent)
         return model.trace(
-            modulated(x, state.feedback, modulation),
+            modulated(x, state.feedback, sent),
             masks=first if self.reuse_masks else None,
-            first_drive=modulated_drive(model, state.feedback, first, modulation),
+            first_drive=drive,
             key=key,
         )
 
-    # The updates, each from pairs of presynaptic activity and a signal at the layer
+    # The updates, from pairs of presynaptic activity and a signal at the layer
 
-    def _standard(
+    def _differences(
         self, model: AbstractNetwork, first: Trace, second: Trace, error: jax.Array, y: jax.Array
     ) -> Updates:
         if self.output_error == "second":
             error = self._loss.error(second.output, y)
-        pairs = zip(first.layers[:-1], second.layers[:-1], strict=True)
-        signals = [*(own.post - modulated.post for own, modulated in pairs), error]
+        pairs = zip(_hidden(first), _hidden(second), strict=True)
+        signals = [*(own - other for own, other in pairs), error]
         return self._products(model, second if self.presynaptic == "modulated" else first, signals)
-
-    def _hebbian(
-        self, model: AbstractNetwork, first: Trace, second: Trace, y: jax.Array
-    ) -> Updates:
-        return jax.tree.map(
-            jnp.add,
-            self._products(model, first, self._activities(first)),
-            self._products(model, second, _opposed(second, y)),
-        )
-
-    def _time_local(
-        self,
-        model: AbstractNetwork,
-        state: PepitaState,
-        x: jax.Array,
-        y: jax.Array,
-        first: Trace,
-        modulation: jax.Array,
-        rate: Any,
-        *,
-        key: Key,
-    ) -> Updates:
-        """The sum of both products; the second pass sees what the first has changed."""
-        if rate is None:
-            raise UsageError(
-                "--rule.mode time_local applies its first product at once: pass learning_rate= to "
-                "updates, or use hebbian"
-            )
-        early = self._products(model, first, self._activities(first))
-        changed = eqx.apply_updates(
-            model, jax.tree.map(lambda g: -jnp.asarray(rate, g.dtype) * g, early)
-        )
-        second = changed.trace(modulated(x, state.feedback, modulation), key=key)
-        return jax.tree.map(jnp.add, early, self._products(model, second, _opposed(second, y)))
-
-    def _activities(self, trace: Trace) -> list[jax.Array]:
-        """h_l of every layer, the output's by the loss."""
-        return [*(own.post for own in trace.layers[:-1]), self._loss.activity(trace.output)]
 
     def _products(
         self, model: AbstractNetwork, trace: Trace, signals: Sequence[jax.Array]
@@ -318,43 +275,41 @@ class Pepita(AbstractRule):
 
     # Mirrored feedback
 
-    def _deviation(self, inputs: int) -> jax.Array:
-        return jnp.asarray(self.feedback_scale * math.sqrt(2 / inputs))
-
-    def _reflect(
-        self, layers: Sequence[AbstractLayer], own: tuple[jax.Array, ...], *, key: Key
-    ) -> tuple[jax.Array, ...]:
-        moved = mirror_step(
-            layers,
-            own,
+    def _mirroring(self, inputs: int) -> Mirroring:
+        return Mirroring(
             activity=self._loss.activity,
             noise=self.mirror_noise,
             rate=self.mirror_rate,
             decay=self.mirror_decay,
             batch=self.mirror_batch,
-            key=key,
+            target=jnp.asarray(self.feedback_scale * math.sqrt(2 / inputs)),
         )
-        return rescale(moved, self._deviation(own[0].shape[0]))
 
     def _mirrored(self, chain: MirrorChain) -> PepitaState:
         """The plus sign descends where F opposes the product of the weights."""
-        product = chain.product()
-        return PepitaState(product if self.feedback_sign == "minus" else -product, chain)
+        found = chain.product()
+        return PepitaState(found if self.feedback_sign == "minus" else -found, chain)
 
     def _step(self, model: AbstractNetwork, state: PepitaState, *, key: Key) -> PepitaState:
         if state.mirror is None:
             return state
-        steps, layers = state.mirror.steps + 1, plastic_layers(model)
-        reflect = functools.partial(self._reflect, layers, key=key)
-        own = state.mirror.weights
-        moved = (
-            reflect(own)
-            if self.mirror_every == 1
-            else jax.lax.cond(steps % self.mirror_every == 0, reflect, lambda same: same, own)
+        how, layers = self._mirroring(len(state.feedback)), plastic_layers(model)
+        return self._mirrored(
+            follow_chain(layers, state.mirror, how, every=self.mirror_every, key=key)
         )
-        return self._mirrored(MirrorChain(moved, steps))
 
 
-def _opposed(trace: Trace, y: jax.Array) -> list[jax.Array]:
-    """-h'_l of every layer of the second pass, where the target stands for h'_L."""
-    return [*(-own.post for own in trace.layers[:-1]), -y]
+def _hidden(trace: Trace) -> list[jax.Array]:
+    """Activities of the layers below the output, [batch, *units]."""
+    return [own.post for own in trace.layers[:-1]]
+
+
+def _descend(model: AbstractNetwork, updates: Updates, rate: Any) -> AbstractNetwork:
+    """The network after a step of plain descent, at once."""
+    if rate is None:
+        raise UsageError(
+            "--rule.mode time_local applies its first product at once: pass learning_rate= to "
+            "updates, or use hebbian"
+        )
+    step = jax.tree.map(lambda g: -jnp.asarray(rate, g.dtype) * g, updates)
+    return eqx.apply_updates(model, step)

@@ -6,7 +6,7 @@ random feedback pathways", Nature Communications 14, 1805. Coefficients of synap
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Literal
 
 import equinox as eqx
@@ -20,28 +20,19 @@ from ..models import (
     AbstractLayer,
     AbstractNetwork,
     InitialiserName,
-    LayerTrace,
     Trace,
-    draw,
     layer_shapes,
     plastic_layers,
     with_layers,
 )
-from ..models._activations import ACTIVATIONS
-from ._feedback import feedback_angles
+from ._feedback import draw_like, draw_maps, feedback_angles
 from ._pool_formula import formula
 from ._pool_names import Named, absolute, load_term, read_terms
 from ._pool_only import check_layers, check_only, read_only
 from ._pool_sum import combine
-from ._pool_terms import (
-    SETS,
-    TERMS,
-    Outer as Outer,
-    Synapses as Synapses,
-    Term as Term,
-    term as term,
-)
-from .base import AbstractRule, Aux, aux, send_back
+from ._pool_synapses import Synapses as Synapses, see
+from ._pool_terms import SETS, TERMS, Outer as Outer, Term as Term, term as term
+from .base import AbstractRule, Aux, aux
 
 Coefficients = dict[str, Any]
 
@@ -172,22 +163,12 @@ class Pool(AbstractRule):
     def _draw(self, model: AbstractNetwork, *, key: Key) -> tuple[jax.Array, ...] | None:
         if self.feedback == "symmetric":
             return None
-        layers = plastic_layers(model)
-        if self.feedback == "direct":
-            shapes = layer_shapes(model)
-            classes = math.prod(shapes[-1].post)
-            flat = [(math.prod(own.pre), classes) for own in shapes]
-        else:
-            flat = [own.weight.shape for own in layers]
-        dtype, keys = layers[-1].weight.dtype, jax.random.split(key, len(layers))
-        drawn = [
-            self.feedback_scale * draw(self.feedback_init, shape, key=own).astype(dtype)
-            for shape, own in zip(flat, keys, strict=True)
-        ]
-        if self.feedback == "direct":
-            pairs = zip(drawn, layer_shapes(model), strict=True)
-            return tuple(own.T.reshape(-1, *shape.pre) for own, shape in pairs)
-        return tuple(drawn)
+        layers, scale = plastic_layers(model), self.feedback_scale
+        if self.feedback != "direct":
+            return draw_like(layers, self.feedback_init, scale, key=key)
+        shapes, dtype = layer_shapes(model), layers[-1].weight.dtype
+        classes, inputs = math.prod(shapes[-1].post), [own.pre for own in shapes]
+        return draw_maps(classes, inputs, self.feedback_init, scale, dtype=dtype, key=key)
 
     def _weights(self, model: AbstractNetwork, state: PoolState) -> Sequence[jax.Array]:
         """The weights that carry errors, one array a layer."""
@@ -237,26 +218,8 @@ class Pool(AbstractRule):
     ) -> tuple[Updates, list[Synapses]]:
         """The sweep's own updates, and what the synapses of every layer see."""
         error, weights = self._loss.error(trace.output, y), self._weights(model, state)
-        found: dict[int, tuple[jax.Array, jax.Array]] = {}
-        layers = plastic_layers(model)
-
-        def carry(layer: AbstractLayer, own: LayerTrace, delta: Any, feedback: Any) -> jax.Array:
-            index, weight = feedback
-            if self.feedback == "direct":
-                sent = jnp.tensordot(error, weight, 1)
-            else:
-                sent = send_back(layer, own, delta, weight)
-            found[index] = delta, sent
-            return sent
-
-        swept, _ = model.sweep(trace.record, error, list(enumerate(weights)), carry)
-        posts = [own.post for own in trace.layers]
-        posts[-1] = self._loss.activity(posts[-1])
-        seen = [
-            Synapses(layer, own.pre, posts[i], *found[i], slope=_slope_below(layers, i))
-            for i, (layer, own) in enumerate(zip(layers, trace.layers, strict=True))
-        ]
-        return swept, seen
+        direct = self.feedback == "direct"
+        return see(model, trace, error, weights, activity=self._loss.activity, direct=direct)
 
     def _with_weight(
         self, swept: AbstractLayer, change: jax.Array, state: PoolState, index: int
@@ -284,18 +247,3 @@ def _of_layer(coefficient: Any, index: int) -> jax.Array:
 
 def _start(named: Named, otherwise: float) -> float:
     return otherwise if named.start is None else named.start
-
-
-def _slope_below(layers: Sequence[AbstractLayer], index: int) -> Callable[[jax.Array], jax.Array]:
-    """The slope of the units below a layer as a function of their activity.
-
-    Below the first layer are the inputs, taken as its like; layers without a nonlinearity of their
-    own (the end of a residual block) have that of the first. Both may have values that no unit of
-    it has, below 0 for softplus or beyond 1 for tanh, where that function is negative and grows
-    without bound: there the slope is 0, as where a unit is saturated.
-    """
-    below = layers[max(index - 1, 0)].activation
-    if index > 0 and below != "identity":
-        return ACTIVATIONS[below].slope_at_post
-    slope = ACTIVATIONS[layers[0].activation].slope_at_post
-    return lambda activity: jnp.maximum(slope(activity), 0)

@@ -35,8 +35,14 @@ class Bank(eqx.Module):
         self.classes = len(own.counts)
         self.most, self.fewest = int(own.counts.max()), int(own.counts.min())
 
-    def draw(self, classes: jax.Array, number: int, *, key: Key) -> jax.Array:
-        """`number` different images of each class, by their place in the bank, [ways, number]."""
+    def draw(self, classes: jax.Array, number: int, *, alike: bool = False, key: Key) -> jax.Array:
+        """`number` different images of each class, by their place in the bank, [ways, number].
+
+        `alike`: a class that is asked for twice has the same images twice.
+        """
+        if alike:
+            own = jax.vmap(lambda c: self.draw(c[None], number, key=jr.fold_in(key, c))[0])
+            return own(classes)
         score = jr.uniform(key, (classes.shape[0], self.most))
         there = jnp.arange(self.most, dtype=jnp.int32) < self.count[classes, None]
         score = jnp.where(there, score, -1.0)
@@ -60,3 +66,10 @@ def affine(own: ImageClasses, invert: bool, standardise: bool) -> tuple[np.ndarr
         std = np.where(std > 0, std, 1.0)  # a channel that never varies stays at zero
         factor, offset = factor / std, (offset - mean) / std
     return offset.astype(np.float32), factor.astype(np.float32)
+
+
+def turned(images: jax.Array, quarters: jax.Array) -> jax.Array:
+    """Images [ways, n, side, side, channels], those of each class by so many quarter turns."""
+    turns = [jnp.rot90(images, k, axes=(2, 3)) for k in range(4)]
+    own = quarters[:, None, None, None, None]
+    return jnp.select([own == k for k in range(4)], turns)

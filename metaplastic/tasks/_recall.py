@@ -10,15 +10,13 @@ from jaxtyping import Array, Float
 
 from .._errors import UsageError
 from .._types import Key
+from ._counts import check_counts
 from .base import Stream
 
 
 def check_times(what: str, task: Any) -> None:
     """Raise `UsageError` for numbers of patterns (the option `what`) and moments that cannot be."""
-    for name in (what, "cycles", "on", "cue"):
-        value = getattr(task, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--task.{name} {value}: at least 1 is needed")
+    check_counts(task, what, "cycles", "on", "cue")
     if task.off < 0:
         raise UsageError(f"--task.off {task.off}: a number of moments is not negative")
 

@@ -1,6 +1,7 @@
 """New classes from a few examples: N ways, k shots, over any set of images by class."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from typing import Any, ClassVar, Literal
@@ -13,7 +14,8 @@ import jax.random as jr
 from .._errors import UsageError
 from .._types import Key
 from ..data import ImageClasses, load_classes, load_shared_classes
-from ._bank import Bank as Bank, affine
+from ._bank import Bank as Bank, affine, turned
+from ._counts import check_counts
 from ._unread import AbstractUnread
 from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
@@ -81,10 +83,7 @@ class FewShot(AbstractUnread):
     is turned at random."""
 
     def __check_init__(self):
-        for name in ("ways", "shots", "queries", "moments", "width", "resize"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--task.{name} {value}: at least 1 is needed")
+        check_counts(self, "ways", "shots", "queries", "moments", "width", "resize")
         if self.labels != "own" and self.outputs < self.ways:
             raise UsageError(
                 f"--task.width {self.width}: {self.ways} ways need at least as many outputs"
@@ -246,24 +245,17 @@ class _LoadedFewShot(FewShot):
     def _images(self, chosen: jax.Array, turn: jax.Array, key: Key) -> tuple[jax.Array, jax.Array]:
         """Shown [ways, shots, ...] and asked [ways, queries, ...]."""
         shown_key, asked_key = jr.split(key)
+        # A class drawn twice has the same images twice, so that none is both shown and asked for.
+        draw = functools.partial(self.bank.draw, chosen, alike=self.replacement)
         if self.overlap:
-            shown = self._draw(chosen, self.shots, shown_key)
-            asked = self._draw(chosen, self.queries, asked_key)
+            shown, asked = draw(self.shots, key=shown_key), draw(self.queries, key=asked_key)
         else:
-            both = self._draw(chosen, self.shots + self.queries, shown_key)
+            both = draw(self.shots + self.queries, key=shown_key)
             shown, asked = both[:, : self.shots], both[:, self.shots :]
-        images = (self.bank.inputs(shown), self.bank.inputs(asked))
+        images = self.bank.inputs(shown), self.bank.inputs(asked)
         if self.rotations == "none":
             return images
-        return jax.vmap(_turned)(images[0], turn), jax.vmap(_turned)(images[1], turn)
-
-    def _draw(self, chosen: jax.Array, number: int, key: Key) -> jax.Array:
-        """Places of different images, [ways, number]; of a class drawn twice, the same twice, so
-        that none of them is both shown and asked for."""
-        if not self.replacement:
-            return self.bank.draw(chosen, number, key=key)
-        own = jax.vmap(lambda c: self.bank.draw(c[None], number, key=jr.fold_in(key, c))[0])
-        return own(chosen)
+        return turned(images[0], turn), turned(images[1], turn)
 
     def _labels(self, identity: jax.Array, key: Key) -> jax.Array:
         """The output that stands for each class, [ways]."""
@@ -281,9 +273,3 @@ class _LoadedFewShot(FewShot):
 
 def _flat(images: jax.Array) -> jax.Array:
     return images.reshape(-1, *images.shape[2:])
-
-
-def _turned(images: jax.Array, quarters: jax.Array) -> jax.Array:
-    """Images [n, side, side, channels] by so many quarter turns."""
-    turns = [jnp.rot90(images, k, axes=(1, 2)) for k in range(4)]
-    return jnp.select([quarters == k for k in range(4)], turns)

@@ -18,6 +18,9 @@ from ..tasks.base import AbstractTask, Episode
 from ._episodes import SMALL, first, sampled
 from ._trees import compute, wide
 
+TOLERANCE = 1e-8
+"""Largest difference between what should be the same."""
+
 
 class Subject:
     """A learner, or what builds one for a task, and a lifetime."""

@@ -3,9 +3,10 @@
 Plain Python: a run record holds exactly these fields.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from .._errors import UsageError, unknown
 from .._hints import check_choices
@@ -13,6 +14,7 @@ from .._hints import check_choices
 MetaOptimiser = Literal["adam", "sgd", "momentum", "adamw", "rmsprop", "clipped_rms"]
 MetaSchedule = Literal["constant", "step", "cosine", "linear"]
 
+_Task = TypeVar("_Task")
 _STAGES = re.compile(r"task\.(?P<field>\w+)=(?P<start>\d+)\+(?P<by>\d+)/(?P<every>\d+)")
 _GROUP = re.compile(r"(?P<path>[^=]+)=(?:(?P<optimiser>[a-z_]+):)?(?P<rate>[^:]+)")
 
@@ -36,6 +38,14 @@ class Curriculum(NamedTuple):
     def value(self, step: int) -> int:
         """The number at a meta-step."""
         return self.start + self.by * (step // self.every)
+
+    def staged(self, task: _Task, step: int) -> _Task:
+        """The task of a meta-step. Raises `UsageError` where it has no such number."""
+        own: Any = task
+        known = [field.name for field in dataclasses.fields(own) if field.type in (int, "int")]
+        if self.field not in known:
+            raise unknown("field of the task that is a number", self.field, known)
+        return dataclasses.replace(own, **{self.field: self.value(step)})
 
 
 @dataclass(kw_only=True)
@@ -155,10 +165,18 @@ class MetaOptions:
             )
         return Curriculum(match["field"], *(int(match[own]) for own in ("start", "by", "every")))
 
-    def check_search(self, name: str) -> None:
-        """Raise `UsageError` for an option that has no part where a search moves by itself."""
-        useless = ("group", "clip", "sparsity", "max_step", "milestones", "frozen_last")
-        for option in (own for own in useless if getattr(self, own)):
+    def check_search(self, name: str, *, alone: bool = False) -> None:
+        """Raise `UsageError` for an option that has no part where a search moves by itself.
+
+        `alone`: no estimator of a gradient shares the options, as one does in a comparison.
+        """
+        useless = [
+            *("group", "clip", "clip_by", "sparsity", "max_step"),
+            *("schedule", "milestones", "decay", "frozen_last"),
+            *(("lr", "optimiser", "momentum", "l1", "l2", "no_decay") if alone else ()),
+        ]
+        default = MetaOptions()
+        for option in (own for own in useless if getattr(self, own) != getattr(default, own)):
             raise UsageError(
                 f"--{option.replace('_', '-')} has no part in {name}, which moves the "
                 "meta-parameters itself: leave it out"

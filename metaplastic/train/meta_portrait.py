@@ -16,12 +16,13 @@ import jax
 import jax.random as jr
 import numpy as np
 
+from .._compiling import compiled_once
 from .._errors import UsageError
 from .._files import write_atomic
 from .._types import Key
 from ..analysis.adapted_curves import adapted_curves
 from ..analysis.lifetimes import class_groups, interference, update_alignment
-from ..analysis.one_lifetime import STATE, compiled_once, fast_numbers, one_lifetime
+from ..analysis.one_lifetime import STATE, fast_numbers, one_lifetime
 from ..learners._strengths import strength_tree
 from ..learners._synaptic import AbstractSynapticLearner
 from ..learners.online import OnlineLearner

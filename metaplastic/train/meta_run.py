@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..meta.base import AbstractSearch
 from ..report.records import RunFolder
 from .design import Design, Made, display_name, restore_design
 from .fit import Reporter
@@ -33,6 +34,8 @@ def run(
     options.check()  # before anything of JAX: it divides the CPU into devices
     made = design.make()
     trainer = MetaTrainer(*made, options)  # before the record: it checks the options
+    if isinstance(made.estimator, AbstractSearch):
+        options.check_search(type(made.estimator).__name__, alone=True)
     trainer.check()
     trainer.check_devices(seeds)
     config = {

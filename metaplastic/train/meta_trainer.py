@@ -5,7 +5,6 @@ same state, meta-step and options always give the same numbers, however the meta
 into chunks, so that a resumed run ends where an uninterrupted one does.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,25 +15,20 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .._devices import (
-    Spread,
-    even_share,
-    lifetime_keys,
-    lifetime_places,
-    mean_of_all,
-    own_part,
-    share_out,
-)
-from .._errors import UsageError, unknown
+from .._compiling import quick_options
+from .._devices import Spread
+from .._errors import UsageError
 from .._types import Key
 from ..learners.base import AbstractLearner
-from ..learners.lifetime import live
-from ..learners.paths import is_inexact, path_name, select
-from ..meta.base import AbstractMetaGradient, AbstractSearch, MetaAux
+from ..learners.paths import path_name
+from ..meta.base import AbstractMetaGradient, MetaAux
 from ..tasks.base import AbstractTask, Episode
-from .meta_optimiser import clip_together, make_meta_optimiser, make_meta_schedule, penalised
+from .meta_lifetimes import draw_episodes, live_test
+from .meta_move import MetaMove, meta_parameters
 from .meta_options import MetaOptions
+from .replicas import number_of, on_all_devices, on_one_device, static_part
 from .species import keys_of
+from .workload import loops_over_replicas
 
 Build = Callable[[Key], AbstractLearner]
 
@@ -90,26 +84,18 @@ class MetaTrainer:
         self.test_task = self._staged(self.task, options.steps - 1).held_out()
         learner = eqx.filter_eval_shape(self._varied, jr.key(0), jnp.zeros(()))
         self._structure = jax.tree.structure(learner)
-        self.static = eqx.partition(learner, _is_array)[1]
-        self.where = self._learned(learner)
-        self.parameters = sum(
-            int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(eqx.filter(learner, self.where))
-        )
-        self.leaves = [
-            path_name(path)
-            for path, _ in jax.tree.leaves_with_path(eqx.filter(learner, self.where))
-        ]
-        self._optimiser = make_meta_optimiser(eqx.filter(learner, self.where), options)
-        self._penalty = penalised(learner, options)
-        if isinstance(estimator, AbstractSearch):
-            options.check_search(type(estimator).__name__)
-        self._schedule = make_meta_schedule(options)
+        self.static = static_part(learner)
+        self.where = meta_parameters(learner, options, vary)
+        learned = eqx.filter(learner, self.where)
+        self.parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(learned))
+        self.leaves = [path_name(path) for path, _ in jax.tree.leaves_with_path(learned)]
+        self._move = MetaMove(learner, self.where, estimator, options)
         self.spread = Spread(options.devices)
-        self._clip_by = select(learner, options.clip_by or ("*",), option="clip-by")
-        self.loop = self._decide_loop()
+        self.loop = loops_over_replicas(
+            options.parallel, self.parameters, batched_below=_BATCHED_BELOW
+        )
         self._ready, self._test_ready = map(self.spread.put, (self.task, self.test_task))
-        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        self._jit_start = jax.jit(self._start, compiler_options=quick)
+        self._jit_start = jax.jit(self._start, compiler_options=quick_options())
         patient: Any = {"compiler_options": self.spread.compiler_options}
         self._jit_chunk = eqx.filter_jit(self._chunk, **patient)
         self._jit_test = eqx.filter_jit(self._test, **patient)
@@ -141,10 +127,7 @@ class MetaTrainer:
         # Two builds may differ in functions that they hold; one structure for all.
         learner = jax.tree.unflatten(self._structure, jax.tree.leaves(learner))
         arrays = eqx.filter(learner, eqx.is_array)
-        begin = self._optimiser.init
-        if isinstance(self.estimator, AbstractSearch):
-            begin = self.estimator.begin
-        optimiser = begin(eqx.filter(arrays, self.where))
+        optimiser = self._move.begin(arrays)
         return MetaReplica(arrays, optimiser, key, jnp.zeros((), jnp.int32), jnp.int32(-1))
 
     def learner(self, state: MetaReplica, index: int | None = None) -> Any:
@@ -154,47 +137,19 @@ class MetaTrainer:
             arrays = jax.tree.map(lambda leaf: leaf[index], arrays)
         return eqx.combine(arrays, self.static)
 
-    def _learned(self, learner: Any) -> Any:
-        fixed = (*self.options.freeze, *filter(None, [self._vary]))
-        frozen = select(learner, fixed, option="freeze")
-        where = jax.tree.map(
-            lambda leaf, still: is_inexact(leaf) and not still,
-            learner,
-            frozen,
-        )
-        if not any(jax.tree.leaves(where)):
-            raise UsageError(
-                f"--freeze {' '.join(self.options.freeze)} leaves no meta-parameter to learn"
-            )
-        return where
-
-    def _decide_loop(self) -> bool:
-        if self.options.parallel == "auto":
-            return jax.default_backend() == "cpu" and self.parameters > _BATCHED_BELOW
-        return self.options.parallel == "loop"
-
     def _replicas(self, function: Any, whole: Any, state: MetaReplica, *, lifetimes: bool) -> Any:
         """`function(whole, replica)` of every replica. Of several devices, each has a part of the
         replicas, or else of the `lifetimes`, where those can be divided."""
-        number, each = state.skipped.shape[0], partial(self._each, function)
-        if self.spread.devices > 1 and number % self.spread.devices and lifetimes:
-            return self.spread.together(each, whole, state)
-        if self.spread.devices > 1 and number > 1:
-            return self.spread.divide(each, whole, state)
-        return each(whole, state)
+
+        def each(whole: Any, state: MetaReplica) -> Any:
+            alone = number_of(state) == 1  # a batch of one is slower than none
+            return on_one_device(function, whole, state, loop=self.loop or alone)
+
+        return on_all_devices(self.spread, each, whole, state, lifetimes=lifetimes)
 
     def _divides_lifetimes(self) -> bool:
         """Whether devices can divide the lifetimes of a meta-step, or the members of a search."""
-        searches = isinstance(self.estimator, AbstractSearch)
-        return searches or self.lifetimes() % self.spread.devices == 0
-
-    def _each(self, function: Any, whole: Any, state: MetaReplica) -> Any:
-        """The same on one device: batched, or one after the other."""
-        function = partial(function, whole)
-        if state.skipped.shape[0] == 1:  # a batch of one is slower than none
-            one = function(jax.tree.map(lambda leaf: leaf[0], state))
-            return jax.tree.map(lambda leaf: leaf[None], one)
-        return jax.lax.map(function, state) if self.loop else jax.vmap(function)(state)
+        return self._move.searches or self.lifetimes() % self.spread.devices == 0
 
     def check(self) -> None:
         """Trace a meta-step without running it, so that parts that do not go together say so."""
@@ -227,13 +182,7 @@ class MetaTrainer:
         return self._staged(self.task, step)
 
     def _staged(self, task: AbstractTask, step: int) -> AbstractTask:
-        if self.stages is None:
-            return task
-        field = self.stages.field
-        known = [own.name for own in dataclasses.fields(task) if own.type in (int, "int")]
-        if field not in known:
-            raise unknown("field of the task that is a number", field, known)
-        return dataclasses.replace(task, **{field: self.stages.value(step)})
+        return task if self.stages is None else self.stages.staged(task, step)
 
     def _chunk(
         self, task: AbstractTask, state: MetaReplica, step: jax.Array, length: int
@@ -253,15 +202,8 @@ class MetaTrainer:
         self, task: AbstractTask, replica: MetaReplica, step: jax.Array
     ) -> tuple[Episode, Key]:
         """The lifetimes of a meta-step, and the key of what is random within them."""
-        sample_key, life_key = jr.split(jr.fold_in(jr.fold_in(replica.key, 0), step))
-        every = self.lifetimes()
-        if isinstance(self.estimator, AbstractSearch):  # all: its members are what is divided
-            keys, places = jr.split(sample_key, every), jnp.arange(every, dtype=jnp.uint32)
-        else:
-            keys = lifetime_keys(sample_key, own_part(every))
-            places = lifetime_places(own_part(every))
-        numbers = step.astype(jnp.uint32) * jnp.uint32(every) + places
-        return jax.vmap(task.nth)(numbers, keys), life_key
+        divided = not self._move.searches  # devices divide the members of a search instead
+        return draw_episodes(task, self.lifetimes(), step, divided=divided, key=replica.key)
 
     def lifetimes(self, asked: int | None = None) -> int:
         """Lifetimes of a meta-step (or as many as asked for), where there are as many."""
@@ -273,55 +215,24 @@ class MetaTrainer:
     ) -> tuple[MetaReplica, MetaMetrics]:
         """One meta-step of one replica on given lifetimes."""
         before = self.learner(replica)
-        searches = isinstance(self.estimator, AbstractSearch)
-        move = self._searched if searches else self._descended
-        after, optimiser, aux, finite = move(replica, episodes, step, key)
-        loss = aux.loss.mean()
-        usable = finite & (replica.stopped < 0)
+        moved = self._move(before, replica.optimiser, episodes, step, key=key)
+        loss = moved.aux.loss.mean()
+        usable = moved.usable & (replica.stopped < 0)
         if self.options.skip_above is not None:
             usable &= loss <= self.options.skip_above
         stopped = replica.stopped
         if self.options.non_finite == "stop":
-            stopped = jnp.where(~finite & (stopped < 0), step, stopped)
-        learner, optimiser = _choose(
-            usable,
-            (eqx.filter(eqx.combine(after, before).constrained(), eqx.is_array), optimiser),
+            stopped = jnp.where(~moved.usable & (stopped < 0), step, stopped)
+        after = eqx.combine(moved.arrays, before)
+        learner, optimiser = jax.tree.map(
+            partial(jnp.where, usable),
+            (eqx.filter(after.constrained(), eqx.is_array), moved.state),
             (replica.learner, replica.optimiser),
         )
         skipped = replica.skipped + (~usable).astype(jnp.int32)
         after_step = MetaReplica(learner, optimiser, replica.key, skipped, stopped)
-        quality = {name: value.mean() for name, value in aux.quality.items()}
-        return after_step, MetaMetrics(loss, aux.metric.mean(), quality)
-
-    def _descended(
-        self, replica: MetaReplica, episodes: Episode, step: jax.Array, key: Key
-    ) -> tuple[Any, Any, MetaAux, jax.Array]:
-        """`(meta-parameters, optimiser, aux, finite)` after a step along a meta-gradient."""
-        learner = self.learner(replica)
-        found = self.estimator(learner, episodes, key=key, where=self.where)
-        gradient, aux = mean_of_all(found)
-        finite = _all_finite(gradient, aux)
-        arrays = eqx.filter(replica.learner, self.where)
-        gradient = self._penalty(gradient, arrays)
-        if self.options.clip is not None:
-            gradient = clip_together(gradient, self._clip_by, self.options.clip)
-        with jax.numpy_dtype_promotion("standard"):
-            steps, optimiser = self._optimiser.update(gradient, replica.optimiser, arrays)
-        factor = self._schedule(step)
-        steps = jax.tree.map(lambda own: own * factor.astype(own.dtype), steps)
-        return eqx.apply_updates(arrays, steps), optimiser, aux, finite
-
-    def _searched(
-        self, replica: MetaReplica, episodes: Episode, step: jax.Array, key: Key
-    ) -> tuple[Any, Any, MetaAux, jax.Array]:
-        """The same after a step of a search, which has its own state in the optimiser's place."""
-        del step
-        assert isinstance(self.estimator, AbstractSearch)
-        learner = self.learner(replica)
-        moved = self.estimator.advance(
-            learner, replica.optimiser, episodes, key=key, where=self.where
-        )
-        return moved.arrays, moved.state, moved.aux, moved.usable
+        quality = {name: value.mean() for name, value in moved.aux.quality.items()}
+        return after_step, MetaMetrics(loss, moved.aux.metric.mean(), quality)
 
     # Meta-testing
 
@@ -331,31 +242,10 @@ class MetaTrainer:
         return self.spread.take(self._jit_test(self._test_ready, self.spread.put(state), asked))
 
     def _test(self, task: AbstractTask, state: MetaReplica, lifetimes: int) -> MetaAux:
+        together = max(self.options.meta_batch, 10)
+
         def one(task: AbstractTask, replica: MetaReplica) -> MetaAux:
             learner = self.learner(replica)
-
-            def lived(key: Key) -> Any:
-                sample_key, life_key = jr.split(key)
-                return live(learner, task.sample(sample_key), key=life_key)
-
-            def all_lived(keys: jax.Array) -> Any:
-                together = even_share(len(keys), max(self.options.meta_batch, 10))
-                return jax.lax.map(lived, keys, batch_size=together)
-
-            verdict = share_out(all_lived, jr.split(jr.fold_in(replica.key, 1), lifetimes))
-            return MetaAux(verdict.loss, verdict.metric)
+            return live_test(learner, task, lifetimes, together=together, key=replica.key)
 
         return self._replicas(one, task, state, lifetimes=True)
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.ShapeDtypeStruct | jax.Array | np.ndarray)
-
-
-def _all_finite(gradient: Any, aux: MetaAux) -> jax.Array:
-    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient)]
-    return jnp.stack([*leaves, jnp.isfinite(aux.loss).all()]).all()
-
-
-def _choose(condition: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

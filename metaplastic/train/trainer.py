@@ -14,8 +14,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 
+from .._compiling import quick_options
 from .._devices import Spread
 from .._types import Key
 from ..data import Dataset
@@ -27,6 +27,7 @@ from .measures import Measured
 from .network import network_builder
 from .optimiser import make_optimiser, make_schedule
 from .options import TrainOptions
+from .replicas import on_all_devices, on_one_device, static_part
 from .workload import loops_over_replicas, step_multiplications, steps_of_chunk
 
 
@@ -67,13 +68,11 @@ class Trainer:
         self._optimiser = make_optimiser(options)
         self._schedule = make_schedule(options, self.steps_per_epoch)
         model = eqx.filter_eval_shape(self._build, jr.key(0))
-        self.static = eqx.partition(model, _is_array)[1]
+        self.static = static_part(model)
         self.work = step_multiplications(model, shape, options.batch_size)
         self.loop = loops_over_replicas(options.parallel, self.work)
         self.chunk_steps = steps_of_chunk(self.steps_per_epoch, self.work)
-        # It runs once, and the code that draws random numbers takes long to optimise.
-        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        self.start = jax.jit(self._start, compiler_options=quick)
+        self.start = jax.jit(self._start, compiler_options=quick_options())
         self._jit_chunk = jax.jit(self._chunk, static_argnames="length")
         self._jit_scores, self._jit_alignment, self._jit_measures = (
             jax.jit(functools.partial(self._replicas, measure))
@@ -126,20 +125,8 @@ class Trainer:
 
     def _replicas(self, function: Any, whole: Any, state: Replica) -> Any:
         """`function(whole, replica)` of every replica; each device has a part of them."""
-        each = functools.partial(self._each, function)
-        if self.spread.devices == 1 or state.rate.shape[0] == 1:
-            return each(whole, state)
-        return self.spread.divide(each, whole, state)
-
-    def _each(self, function: Any, whole: Any, state: Replica) -> Any:
-        """The same on one device: batched, or one after the other."""
-        function = functools.partial(function, whole)
-        if not self.loop:
-            return jax.vmap(function)(state)
-        if state.rate.shape[0] == 1:
-            one = function(jax.tree.map(lambda leaf: leaf[0], state))
-            return jax.tree.map(lambda leaf: leaf[None], one)
-        return jax.lax.map(function, state)
+        each = functools.partial(on_one_device, function, loop=self.loop)
+        return on_all_devices(self.spread, each, whole, state)
 
     def model(self, replica: Replica) -> Any:
         """The network of one replica (no leading axis)."""
@@ -237,10 +224,6 @@ class Trainer:
 def _shapes(batches: Batches) -> Any:
     """Structure and shapes of batches: two that agree in them run the same programs."""
     return jax.tree.structure(batches), [(a.shape, a.dtype) for a in jax.tree.leaves(batches)]
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.ShapeDtypeStruct | jax.Array | np.ndarray)
 
 
 def _finite(model: Any) -> dict[str, jax.Array]:

@@ -27,10 +27,12 @@ def step_multiplications(model: Any, input_shape: tuple[int, ...], batch_size: i
     return float(multiplications(shapes) * batch_size)
 
 
-def loops_over_replicas(parallel: str, work: float) -> bool:
+def loops_over_replicas(
+    parallel: str, work: float, *, batched_below: float = _BATCHED_BELOW
+) -> bool:
     """One replica after the other, rather than all in one batched program?"""
     if parallel == "auto":
-        return jax.default_backend() == "cpu" and work > _BATCHED_BELOW
+        return jax.default_backend() == "cpu" and work > batched_below
     return parallel == "loop"
 
 

@@ -65,6 +65,10 @@ def test_help_needs_no_task(argv, shown, capsys):
         (["meta", "online", *SMALL, "--task.shots", "0"], "--task.shots 0: at least 1"),
         (["meta", "online", *SMALL, "--optimiser", "adm"], "did you mean 'adam'?"),
         (["meta", "online", *SMALL, "--steps", "0"], "--steps 0: it must be positive"),
+        (
+            ["meta", "online", *SMALL, "--estimator", "cma_es", "--lr", "0.1"],
+            "--lr has no part in CMAES",
+        ),
         (["meta", "online", *SMALL, "--freeze", "wieght"], "--freeze wieght: no meta-parameter"),
         (["meta", "online", *SMALL, "--rule", "forward_forward"], "it needs data with two classes"),
     ],

@@ -95,8 +95,8 @@ def test_positive_coefficients(getkey):
     [
         ({"hidden": (0,)}, "at least one unit"),
         ({"hidden": (3,), "readout": "identity"}, "last layer of 2 units"),
-        ({"scale": -1.0}, "not negative"),
-        ({"scale": float("nan")}, "not negative"),
+        ({"scale": -1.0}, "must not be negative"),
+        ({"scale": float("nan")}, "must not be negative"),
         ({"plastic": False, "positive": True}, "no-plastic leaves .*--learner.positive"),
         ({"plastic": False, "trace": "oja"}, "no-plastic leaves .*--learner.trace"),
         ({"plastic": False, "learn_eta": True}, "no-plastic leaves .*--learner.learn-eta"),

@@ -101,7 +101,7 @@ def test_all_it_starts_with_has_a_derivative(getkey):
         ({"filters": (4, 4, 4)}, "do not fit images of 7x7"),
         ({"filters": ()}, "at least one positive"),
         ({"padding": 2}, "0 or 1"),
-        ({"scale": -1.0}, "not negative"),
+        ({"scale": -1.0}, "must not be negative"),
     ],
 )
 def test_impossible_networks_are_one_sentence(options, words, getkey):

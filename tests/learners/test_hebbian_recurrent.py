@@ -199,7 +199,7 @@ def test_what_is_told_is_part_of_the_input(getkey):
     [
         ({"hidden": -1}, "hidden -1"),
         ({"input_scale": 0.0}, "must be positive"),
-        ({"scale": -1.0}, "not negative"),
+        ({"scale": -1.0}, "must not be negative"),
         ({"zero_diagonal": True, "granularity": "neuron"}, "no diagonal"),
     ],
 )

@@ -124,7 +124,7 @@ def test_frozen_front_layers_are_outside_the_life(x64, getkey):
     [
         ({"frozen": 3}, "--learner.frozen 3 and .* leave none of the 3 layers"),
         ({"frozen": 2, "frozen_head": 1}, "--learner.frozen-head 1 leave none of the 3 layers"),
-        ({"rate": -1.0}, "--learner.rate -1.0: a learning rate is not negative"),
+        ({"rate": -1.0}, "--learner.rate -1.0: it must not be negative"),
         ({"frozen": -1}, "--learner.frozen -1"),
         ({"frozen_head": -1}, "--learner.frozen-head -1"),
     ],

@@ -184,6 +184,7 @@ def test_what_is_told_is_part_of_the_input(getkey):
     [
         (rnn, {"hidden": 0}, "at least one unit"),
         (fast_weights, {"inner": 0}, "--learner.inner 0"),
+        (fast_weights, {"decay": 1.5}, "between 0 and 1"),
         (hebb_ff, {"decay": 1.5}, "between 0 and 1"),
         (hebb_ff, {"sign": "hebb", "eta": -1.0}, "change one of them"),
     ],

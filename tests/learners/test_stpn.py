@@ -198,7 +198,7 @@ def test_initial_scales_and_numbers(getkey):
     [
         ({"hidden": 0}, "hidden 0"),
         ({"clamp": 0.0}, "must be positive"),
-        ({"spread": -1.0}, "not negative"),
+        ({"spread": -1.0}, "must not be negative"),
     ],
 )
 def test_impossible_networks_are_one_sentence(options, words, getkey):

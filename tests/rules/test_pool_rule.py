@@ -10,9 +10,10 @@ from metaplastic.losses import LOSSES
 from metaplastic.models import Conv, mlp, plastic_layers
 from metaplastic.models._activations import ACTIVATIONS
 from metaplastic.rules._pool_formula import formula
-from metaplastic.rules._pool_terms import PUBLISHED, SETS, TERMS, Synapses
+from metaplastic.rules._pool_synapses import Synapses, slope_below
+from metaplastic.rules._pool_terms import PUBLISHED, SETS, TERMS
 from metaplastic.rules.direct_feedback_alignment import DirectFeedbackAlignment
-from metaplastic.rules.pool import Pool, PoolState, _slope_below, combine
+from metaplastic.rules.pool import Pool, PoolState, combine
 
 LOSS = LOSSES["cross_entropy"]
 
@@ -294,9 +295,9 @@ def test_formula_of_a_sum_stands_in_brackets(value, own, told):
 )
 def test_slope_at_inputs_that_no_unit_could_have(activation, x, told, getkey):
     layers = plastic_layers(mlp((4,), 3, hidden=(5,), activation=activation, key=getkey()))
-    assert np.allclose(_slope_below(layers, 0)(jnp.asarray(x)), told, atol=1e-6)
+    assert np.allclose(slope_below(layers, 0)(jnp.asarray(x)), told, atol=1e-6)
     if activation != "identity":
-        assert _slope_below(layers, 1) is ACTIVATIONS[activation].slope_at_post
+        assert slope_below(layers, 1) is ACTIVATIONS[activation].slope_at_post
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from toys import Line, delta
 
 from metaplastic._errors import UsageError
 from metaplastic.meta.unrolled import Unrolled
+from metaplastic.train.meta_optimiser import make_meta_schedule
 from metaplastic.train.meta_options import MetaOptions
 from metaplastic.train.meta_trainer import MetaTrainer
 
@@ -128,15 +129,16 @@ def test_gradient_that_is_not_finite_stops_or_is_counted():
 def test_schedules():
     rates = {}
     for name in ("constant", "linear", "cosine"):
-        own = trainer(steps=10, schedule=name)
-        rates[name] = [float(own._schedule(jnp.int32(i))) for i in (0, 5)]
+        own = make_meta_schedule(MetaOptions(steps=10, schedule=name))
+        rates[name] = [float(own(jnp.int32(i))) for i in (0, 5)]
     assert rates == {
         "constant": [1.0, 1.0],
         "linear": [1.0, 0.5],
         "cosine": [1.0, pytest.approx(0.5)],
     }
-    step = trainer(steps=10, schedule="step", milestones=(3, 6), decay=0.5)
-    assert [float(step._schedule(jnp.int32(i))) for i in (2, 3, 6)] == [1.0, 0.5, 0.25]
+    options = MetaOptions(steps=10, schedule="step", milestones=(3, 6), decay=0.5)
+    step = make_meta_schedule(options)
+    assert [float(step(jnp.int32(i))) for i in (2, 3, 6)] == [1.0, 0.5, 0.25]
     with pytest.raises(UsageError, match="--schedule step needs --milestones"):
         trainer(schedule="step")
 

@@ -134,7 +134,9 @@ def test_a_search_resumes(tmp_path):
     assert without_seconds(resumed.records) == without_seconds(whole.records)
 
 
-@pytest.mark.parametrize("option", [{"clip": 1.0}, {"group": ("rate=0.1",)}])
+@pytest.mark.parametrize(
+    "option", [{"clip": 1.0}, {"group": ("rate=0.1",)}, {"schedule": "cosine"}]
+)
 def test_options_that_have_no_part_in_a_search(option):
     with pytest.raises(UsageError, match="has no part in CMAES"):
         MetaTrainer(delta, Line(), CMAES(), MetaOptions(**option))

@@ -177,6 +177,12 @@ def package(tmp_path):
     return sources.Package(folder)
 
 
+def test_a_module_that_re_exports_shows_its_own_names_too():
+    shown = [own.full for own in sources.Package(ROOT / "metaplastic").public("rules.base")]
+    assert "metaplastic.rules.base.AbstractRule" in shown
+    assert "metaplastic.rules.base.Aux" in shown and len(set(shown)) == len(shown)
+
+
 def test_a_name_without_docstring_or_page_is_told(package):
     names = coverage.public_names(package)
     assert {own.full for own in names} == {

@@ -52,13 +52,13 @@ class Package:
         return None
 
     def public(self, module: str) -> list[Public]:
-        """The names that a module offers: what it re-exports as `X as X`, else what it defines."""
+        """The names that a module offers: what it re-exports as `X as X`, and what it defines."""
         path = self.path(module)
         if path is None:
             raise FileNotFoundError(f"{self.name} has no module {module!r}")
         names = [name for _, name in _reexports(parse(path))]
-        if not names and path.name != "__init__.py":
-            names = [name for name, own in definitions(path).items() if _is_public(own)]
+        if path.name != "__init__.py":
+            names += [name for name, own in definitions(path).items() if _is_public(own)]
         prefix = f"{self.name}.{module}" if module else self.name
         return [Public(f"{prefix}.{name}", self.find(module, name)) for name in names]
 

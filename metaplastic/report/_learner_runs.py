@@ -68,7 +68,7 @@ def by_experiment(result: Row) -> dict[str, tuple[list[Row], list[Row]]]:
 def studies_figures(result: Row) -> dict[tuple[str, str], Any]:
     """The figures of a reproduction's studies, by name and experiment."""
     found: dict[tuple[str, str], list[Row]] = {}
-    for entry in result.get("studies") or ():
+    for entry in filter(lambda own: own["figure"], result.get("studies") or ()):
         found.setdefault((str(entry["experiment"]), str(entry["figure"])), []).append(entry)
     return {
         (name, experiment): figure

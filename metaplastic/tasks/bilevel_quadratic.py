@@ -10,6 +10,7 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
+from ._counts import check_counts
 from .base import AbstractTask, Episode, Query, Stream
 from .criteria import REGRESSION, Criterion
 
@@ -44,8 +45,7 @@ class BilevelQuadratic(AbstractTask):
     """Smallest and largest eigenvalue of B."""
 
     def __check_init__(self):
-        if self.dimension < 1:
-            raise UsageError(f"--task.dimension {self.dimension}: at least 1 is needed")
+        check_counts(self, "dimension")
         for name in ("learn_spectrum", "eval_spectrum"):
             low, high = getattr(self, name)
             if not 0 < low <= high:

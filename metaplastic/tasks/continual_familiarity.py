@@ -10,6 +10,7 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
+from ._counts import check_counts
 from ._examples import AbstractExamples, Part, check_examples
 from .base import Episode, Stream
 from .criteria import CLASSIFICATION, Criterion
@@ -47,8 +48,7 @@ class ContinualFamiliarity(AbstractExamples):
     """Streams of meta-training, or others of meta-testing."""
 
     def __check_init__(self):
-        if self.dimension < 1:
-            raise UsageError(f"--task.dimension {self.dimension}: at least 1 is needed")
+        check_counts(self, "dimension")
         if self.moments < 2:
             raise UsageError(
                 f"--task.moments {self.moments}: at least 2 are needed, so that a pattern can come "

@@ -17,6 +17,7 @@ from .._types import Key
 from ..data import Dataset, by_class
 from ._bank import Bank, affine
 from ._class_groups import read_groups
+from ._counts import check_counts
 from ._unread import AbstractUnread
 from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
@@ -67,10 +68,7 @@ class LabelledBatches(AbstractUnread):
     """Mean 0 and variance 1 in each channel, over the training images of each data set."""
 
     def __check_init__(self):
-        for name in ("ways", "batch", "moments", "queries", "resize"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--task.{name} {value}: at least 1 is needed")
+        check_counts(self, "ways", "batch", "moments", "queries", "resize")
         if self.labels not in ("own", "permuted"):
             raise UsageError(f"--task.labels {self.labels}: say own or permuted")
 

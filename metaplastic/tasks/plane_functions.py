@@ -10,6 +10,7 @@ import jax.random as jr
 
 from .._errors import UsageError, unknown
 from .._types import Key
+from ._counts import check_counts
 from ._plane import FUNCTIONS, randomness
 from .base import AbstractTask, Episode, Query, Stream
 from .criteria import CLASSIFICATION, REGRESSION, Criterion
@@ -51,9 +52,7 @@ class PlaneFunctions(AbstractTask):
     """Points asked for at the end."""
 
     def __check_init__(self):
-        for name in ("moments", "batch", "queries"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--task.{name} {getattr(self, name)}: at least 1 is needed")
+        check_counts(self, "moments", "batch", "queries")
         for option in ("functions", "held"):
             if not getattr(self, option):
                 raise UsageError(f"--task.{option}: name at least one function of the plane")

@@ -10,6 +10,7 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
+from ._counts import check_counts
 from .base import AbstractTask, Episode, Query, Stream
 from .criteria import REGRESSION, Criterion
 
@@ -39,9 +40,7 @@ class Sinusoid(AbstractTask):
     """Largest amplitude."""
 
     def __check_init__(self):
-        for name in ("shots", "moments", "queries"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--task.{name} {getattr(self, name)}: at least 1 is needed")
+        check_counts(self, "shots", "moments", "queries")
         if not self.lowest <= self.highest:
             raise UsageError(
                 f"--task.lowest {self.lowest} is above --task.highest {self.highest}: swap them"

@@ -11,6 +11,7 @@ import jax.random as jr
 
 from .._errors import UsageError
 from .._types import Key
+from ._counts import check_counts
 from .base import AbstractTask, Episode, Query, Stream
 from .criteria import REGRESSION, Criterion
 
@@ -52,9 +53,7 @@ class SinusoidSequence(AbstractTask):
     """Largest amplitude."""
 
     def __check_init__(self):
-        for name in ("functions", "batches", "shots", "queries"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--task.{name} {getattr(self, name)}: at least 1 is needed")
+        check_counts(self, "functions", "batches", "shots", "queries")
         if self.pool < 0 or 0 < self.pool < self.functions:
             raise UsageError(
                 f"--task.pool {self.pool}: a lifetime takes {self.functions} different curves from "

@@ -34,6 +34,15 @@ def divide_cpu(devices: int) -> None:
         jax.config.update("jax_num_cpu_devices", devices)
 
 
+def limit_threads(threads: int | None) -> None:
+    """Give the CPU so many threads, unless JAX is in use already; None leaves JAX's own number.
+
+    JAX has no setting for it. Its runtime reads an environment variable at the first use.
+    """
+    if threads is not None:
+        os.environ["NPROC"] = str(threads)
+
+
 def provide(devices: int) -> None:
     """See to it that JAX has so many devices; a CPU is divided before its first use.
 

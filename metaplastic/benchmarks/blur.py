@@ -15,6 +15,7 @@ from ..train.meta_trainer import MetaTrainer
 from ._timing import row, seconds_each, shared_by, turned
 
 _LIVES, _MOMENTS, _BATCH, _HIDDEN, _STATES, _SPECIES, _LR, _CLIP = 12, 10, 128, 20, 2, 8, 3e-3, 10.0
+DEVICES = 2
 _STEPS = 10
 """Meta-steps of one measurement of ours."""
 

@@ -16,6 +16,8 @@ from ..train.meta_trainer import MetaTrainer
 from ._timing import seconds_each, turned
 
 _META_BATCH, _SHOTS, _RATE, _LR, _HIDDEN = 25, 10, 0.01, 1e-3, (40, 40)
+THREADS = 1
+"""As PyTorch's: for products as small as these, more of them cost time on both sides."""
 _OURS, _THEIRS = 200, 20
 """Meta-steps of one measurement."""
 

@@ -22,6 +22,7 @@ from ..rules._pool_terms import PUBLISHED
 from ..rules.pool import Pool, PoolState, combine
 from ._timing import row, seconds_each, shared_by, turned
 
+DEVICES = 2
 _WIDTHS = (64, 170, 130, 100, 70, 10)
 _UPDATES, _QUERIES, _FEEDBACK = 250, 50, 1000
 _SCAN = blocked_scan(math.isqrt(_UPDATES))  # as the estimator `unrolled` does

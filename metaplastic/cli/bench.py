@@ -1,14 +1,19 @@
 """Measure speed on this machine, as ratios within one run."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 from typing import Any
 
 from metaplastic import _registry
-from metaplastic._errors import MissingExtraError
+from metaplastic._errors import MetaplasticError
 from metaplastic.cli import _options, _output
 
 _LONG = ("compositions",)
 """Take minutes and measure no speed: only when they are named."""
+_INSTALL = "pip install 'metaplastic["
+"""By which the message of a missing extra is known."""
 _ABOUT = (
     "Run the benchmark NAME (`metaplastic list benchmarks`), or all of them but those that take "
     f"minutes ({', '.join(_LONG)})."
@@ -27,32 +32,49 @@ class BenchCommand:
 
 def main(argv: list[str]) -> int:
     """`metaplastic bench [NAME]`."""
-    names = tuple(own for own in _registry.names("benchmarks") if own not in _LONG)
+    name = None
     if argv and not argv[0].startswith("-"):
         name, argv = _options.take_name(argv, "benchmark", "bench [NAME]")
-        names = (name,)
     options = _options.parse(argv, BenchCommand, command="bench [NAME]", about=_ABOUT)
-    from metaplastic._devices import cores, divide_cpu
-
-    divide_cpu(min(cores(), 2))  # for the benchmarks that use two devices
-    benchmarks = {name: _registry.load("benchmarks", name) for name in names}
-    rows = []
-    for name, run in benchmarks.items():
-        try:
-            found = run()
-        except MissingExtraError as missing:
-            if len(names) == 1:
-                raise
-            print(f"{name}: left out ({missing})", flush=True)
-            continue
-        for row in found:
-            rows.append({"benchmark": name, **row})
-            print(_line(row), flush=True)
+    document = _all() if name is None else _one(name)
     if options.json:
-        from metaplastic.report.records import environment
-
-        _output.emit({"rows": rows, "environment": environment()})
+        _output.emit(document)
     return 0
+
+
+def _one(name: str) -> dict[str, Any]:
+    """One benchmark, with the devices and threads that its file asks for."""
+    run = _registry.load("benchmarks", name)
+    own = sys.modules[run.__module__]
+    from metaplastic._devices import cores, divide_cpu, limit_threads
+    from metaplastic.report.records import environment
+
+    divide_cpu(min(cores(), getattr(own, "DEVICES", 1)))
+    limit_threads(getattr(own, "THREADS", None))
+    rows = [{"benchmark": name, **row} for row in run()]
+    for row in rows:
+        print(_line(row), flush=True)
+    return {"rows": rows, "environment": environment()}
+
+
+def _all() -> dict[str, Any]:
+    """Each in a process of its own: devices and threads are decided once a process."""
+    found: dict[str, Any] = {"rows": []}
+    for name in (own for own in _registry.names("benchmarks") if own not in _LONG):
+        command = [sys.executable, "-m", "metaplastic", "bench", name, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        reason = done.stderr.strip()
+        if done.returncode and _INSTALL in reason:
+            print(f"{name}: left out ({reason})", flush=True)
+            continue
+        if done.returncode:
+            raise MetaplasticError(f"the benchmark {name} failed: {reason}")
+        document = json.loads(done.stdout)
+        for row in document["rows"]:
+            print(_line(row), flush=True)
+        found["rows"] += document["rows"]
+        found["environment"] = document["environment"]
+    return found
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -46,6 +46,14 @@ def _held_out(task: Mapping[str, Any], where: Elsewhere) -> Any:
     return LabelledBatches(**{**task, **where.task, **moments}).load().held_out()
 
 
+def _horizon(task: Mapping[str, Any], options: MetaOptions) -> int:
+    """The moments of the last lifetimes of meta-training."""
+    from ..tasks.labelled_batches import LabelledBatches
+
+    own, stages = LabelledBatches(**task), options.stages()
+    return (own if stages is None else stages.staged(own, options.steps - 1)).moments
+
+
 def _rows(where: Elsewhere, moments: int, curves: np.ndarray) -> dict[str, np.ndarray]:
     """`curves`: [seeds, 1 + moments]."""
     if not where.updates:
@@ -70,15 +78,16 @@ def elsewhere_study(
             estimator=GRADIENT,
         )
         learners = meta_trained(design, options, seeds, folder, reporter, name="genomes").learners()
-        rows: dict[str, np.ndarray] = {}
+        rows, shown = {}, {}
         for where in places:
             reporter.compiling(where.name)
             held = _held_out(task, where)
             moved = [own.with_network(held, hidden=where.hidden) for own in learners]
             pairs = zip(moved, seeds, strict=True)
-            curves = [_curve(own, held, _keys(seed, lifetimes)) for own, seed in pairs]
-            rows |= _rows(where, held.moments, np.asarray(curves))
-        return Found(rows, {"places": list(rows)})
+            curves = np.asarray([_curve(own, held, _keys(seed, lifetimes)) for own, seed in pairs])
+            rows |= _rows(where, held.moments, curves)
+            shown[where.name] = curves
+        return Found(rows, {"accuracy": shown, "horizon": _horizon(task, options)})
 
     return study
 
@@ -86,28 +95,24 @@ def elsewhere_study(
 def descent_study(
     task: Mapping[str, Any], hidden: tuple[int, ...], places: Sequence[Elsewhere], lifetimes: int
 ) -> Study:
-    """Gradient descent on cross-entropy at the same places, each number at its best rate."""
+    """Gradient descent on cross-entropy at the same places, at every number of updates at the rate
+    that is best for it."""
 
     def study(seeds: tuple[int, ...], folder: RunFolder, reporter: Reporter) -> Found:
         del folder
-        rows: dict[str, np.ndarray] = {}
+        rows, shown = {}, {}
         for where in places:
             reporter.compiling(f"gradient descent, {where.name}")
             held = _held_out(task, where)
             learners = [descent(held, where.hidden or hidden, 0.0, rate) for rate in RATES]
-            found = [
-                _rows(
-                    where,
-                    held.moments,
-                    np.asarray([_curve(own, held, _keys(seed, lifetimes)) for seed in seeds]),
-                )
-                for own in learners
-            ]
-            rows |= {
-                name: max((own[name] for own in found), key=lambda row: row.mean())
-                for name in found[0]
-            }
-        return Found(rows, {"places": list(rows)})
+            every = np.asarray(
+                [[_curve(own, held, _keys(seed, lifetimes)) for seed in seeds] for own in learners]
+            )
+            best = every.mean(1).argmax(0)
+            curves = np.take_along_axis(every, best[None, None], 0)[0]
+            rows |= _rows(where, held.moments, curves)
+            shown[where.name] = curves
+        return Found(rows, {"accuracy": shown})
 
     return study
 

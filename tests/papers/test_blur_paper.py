@@ -1,5 +1,6 @@
 """BLUR's experiments: their arms are made, studies give rows and data, figures are drawn."""
 
+import dataclasses
 import types
 
 import equinox as eqx
@@ -14,7 +15,13 @@ from metaplastic.papers._blur_studies import RATES, Plane, descent_study
 from metaplastic.papers.base import MetaArm, StudyArm
 from metaplastic.papers.blur import PAPER
 from metaplastic.report.records import RunFolder
-from metaplastic.report.studies import blur_asymmetry, blur_depth, blur_synapses, blur_unrolls
+from metaplastic.report.studies import (
+    blur_asymmetry,
+    blur_depth,
+    blur_elsewhere,
+    blur_synapses,
+    blur_unrolls,
+)
 from metaplastic.testing._episodes import Clusters
 from metaplastic.train.fit import Silent
 from metaplastic.train.meta_options import MetaOptions
@@ -137,6 +144,31 @@ def test_a_genome_is_judged_where_it_is_put(monkeypatch, tmp_path):
     assert seen == [((64, 3, 10), 2, 4, 6), ((16, 9, 10), 5, 8, 6)]
     told = {name: own.tolist() for name, own in found.rows.items()}
     assert told == {"": [0.02], "wide, 1 updates": [0.01], "wide, 5 updates": [0.05]}
+    assert {name: own.shape for name, own in found.data["accuracy"].items()} == {
+        "": (1, 3),
+        "wide": (1, 6),
+    }
+    assert found.data["horizon"] == 2
+
+
+def test_the_horizon_is_that_of_the_last_lifetimes():
+    growing = dataclasses.replace(TINY, steps=160, curriculum="task.moments=5+5/40")
+    assert _blur_elsewhere._horizon({"moments": 5}, growing) == 20
+
+
+def test_descent_is_at_the_rate_that_is_best_for_each_number_of_updates(monkeypatch):
+    monkeypatch.setattr(_blur_elsewhere, "RATES", (0.1, 1.0))
+
+    def curve(own, held, keys):
+        return np.array([0.1, 0.9, 0.2]) if float(own.rate) < 0.5 else np.array([0.1, 0.3, 0.8])
+
+    monkeypatch.setattr(_blur_elsewhere, "_curve", curve)
+    task = {"data": "digits", "batch": 8, "moments": 2}
+    places = (Elsewhere("here", updates=(1, 2)),)
+    found = _blur_elsewhere.descent_study(task, (3,), places, 2)((0, 1), None, Silent())
+    assert found.data["accuracy"]["here"].tolist() == [[0.1, 0.9, 0.8]] * 2
+    told = {name: own.tolist() for name, own in found.rows.items()}
+    assert told == {"here, 1 updates": [0.9, 0.9], "here, 2 updates": [0.8, 0.8]}
 
 
 def test_backpropagation_as_a_genome_has_a_symmetric_jacobian(tmp_path):
@@ -158,6 +190,15 @@ def test_figures():
     }
     entries = [{"label": name, "data": both} for name in ("BLUR", "SGD")]
     assert set(blur_unrolls.figures(entries)) == {"accuracy_over_updates", "held_out_functions"}
+    for places in (["here"], ["here", "there", "elsewhere", "nowhere"]):
+        shown = {"accuracy": {name: curve(2, 6) for name in places}}
+        entries = [
+            {"label": name, "numbers": {"": [0.5]}, "metrics": {}, "data": shown | own}
+            for name, own in (("BLUR", {"horizon": 3}), ("SGD", {}))
+        ]
+        figure = blur_elsewhere.figures(entries)["accuracy_over_updates"]
+        assert len(figure.axes) == len(places)
+        assert len(figure.axes[-1].lines) == (5 if len(places) == 1 else 3)
     depths = [
         {"label": str(n), "data": {"trained": n, "tested": [1, 2, 4], "accuracy": curve(3, 2)}}
         for n in (1, 2)

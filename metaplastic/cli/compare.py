@@ -31,6 +31,9 @@ class CompareCommand(TrainOptions, _rule_files.OwnFiles, _options.CommonOptions)
     """No option here: the learning rates are `rates`."""
     rates: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     """Learning rates to choose from, on the validation set; a single one is taken as it is."""
+    widen: int = 3
+    """How many rates beyond the ends of `rates` a rule may try while its best one lies at an end,
+    in the steps of the grid."""
     grid_seeds: int = 1
     """How many of the seeds choose the rate."""
     grid_epochs: int | None = None
@@ -75,6 +78,7 @@ def main(argv: list[str]) -> int:
             seeds=tuple(range(options.seed, options.seed + options.seeds)),
             grid_seeds=options.grid_seeds,
             grid_epochs=options.grid_epochs,
+            widen=options.widen,
         )
         return compare(entrants, protocol, own=options.own, folder=folder, reporter=progress)
 

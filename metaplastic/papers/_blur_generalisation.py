@@ -12,7 +12,7 @@ _NORMS = ("none", "forward", "backward", "both")
 _DIGITS: dict[str, Any] = {"data": "digits", "batch": 64, "moments": 10}
 _MNIST: dict[str, Any] = {"data": "mnist", "batch": 128, "moments": 10, "queries": 500}
 _PROBLEMS = ("all", "0-4", "5-9")
-_SHORT = MetaOptions(steps=150, meta_batch=4, lr=3e-3, clip=10.0, non_finite="skip")
+_SHORT = MetaOptions(steps=600, meta_batch=4, lr=3e-3, clip=10.0, non_finite="skip")
 _LONG = dataclasses.replace(_SHORT, steps=10_000, meta_batch=2, lr=5e-4)
 _LIFETIMES = {"quick": 20, "full": 100}
 _SEEDS = {"quick": 1, "full": 3}

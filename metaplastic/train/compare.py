@@ -43,6 +43,7 @@ class Protocol:
     seeds: tuple[int, ...]
     grid_seeds: int = 1
     grid_epochs: int | None = None
+    widen: int = 0
 
     def check(self, labels: Sequence[str]) -> None:
         """Raise `UsageError` for what cannot work, or would train the same thing twice.
@@ -56,6 +57,8 @@ class Protocol:
             raise UsageError(
                 f"--grid-epochs {self.grid_epochs}: at least 1 is needed; leave it out for all"
             )
+        if self.widen < 0:
+            raise UsageError(f"--widen {self.widen}: it must not be negative; 0 widens no grid")
         check_labels(labels, "pepita:feedback-scale=0.2")
 
 
@@ -117,6 +120,7 @@ def compare(
                 seeds=shared.seeds,
                 grid_seeds=shared.grid_seeds,
                 grid_epochs=shared.grid_epochs,
+                widen=shared.widen,
             ),
             dataset,
             part(folder, label),
@@ -181,6 +185,7 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
         seeds=tuple(config["seeds"]),
         grid_seeds=config["grid_seeds"],
         grid_epochs=config["grid_epochs"],
+        widen=config.get("widen", 0),
     )
     return compare(rules, shared, folder=folder, reporter=reporter)
 

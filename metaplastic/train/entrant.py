@@ -31,6 +31,8 @@ class Entrant:
     """How many of the seeds choose the rate."""
     grid_epochs: int | None = None
     """Epochs of the runs that choose the rate; all where it is not given."""
+    widen: int = 0
+    """Rates beyond the ends of `rates` that are tried while the best one lies at an end."""
 
 
 def compete(
@@ -80,37 +82,77 @@ def _choose_rate(
         alignment=False,
     )
     seeds = entrant.seeds[: entrant.grid_seeds]
-    pairs = [(seed, rate) for rate in entrant.rates for seed in seeds]
     whole = seeds == entrant.seeds and options == dataclasses.replace(
         entrant.options, alignment=False
     )
-    if whole:
-        options = entrant.options
-    outcome = fit(
-        Trainer(entrant.rule, dataset, options),
-        [seed for seed, _ in pairs],
-        [rate for _, rate in pairs],
-        folder=_part(folder, "grid"),
-        reporter=reporter,
-        name=f"{entrant.label}, {len(entrant.rates)} rates",
-        raise_divergence=False,
-    )
-    valid = _per_rate(_last(outcome, "valid_accuracy"), entrant.rates)
-    test = _per_rate(accuracies(outcome, options), entrant.rates)
-    means = np.asarray([np.mean(v) if np.isfinite(v).all() else -np.inf for v in valid])
-    best = int(means.argmax())
-    grid = [
-        {
-            "lr": rate,
-            "valid": _mean(valid[i]),
-            "mean": _mean(test[i]),
-            "std": _std(test[i]),
-            "diverged": int((~np.isfinite(test[i])).sum()),
-        }
-        for i, rate in enumerate(entrant.rates)
-    ]
-    kept = _only(outcome, best * len(seeds), len(seeds)) if whole else None
-    return entrant.rates[best], grid, kept
+    trainer = Trainer(entrant.rule, dataset, entrant.options if whole else options)
+
+    def run(rates: Sequence[float], name: str) -> list[_Tried]:
+        outcome = fit(
+            trainer,
+            [seed for _ in rates for seed in seeds],
+            [rate for rate in rates for _ in seeds],
+            folder=_part(folder, name),
+            reporter=reporter,
+            name=f"{entrant.label}, " + _counted(rates),
+            raise_divergence=False,
+        )
+        of = len(rates)
+        return [_tried(outcome, trainer.options, rate, i, of) for i, rate in enumerate(rates)]
+
+    tried = sorted(run(entrant.rates, "grid"), key=lambda own: own.rate)
+    for _ in range(entrant.widen):
+        beyond = _beyond(tried)
+        if beyond is None:
+            break
+        tried = sorted(tried + run((beyond,), f"grid-{beyond:g}"), key=lambda own: own.rate)
+    best = max(tried, key=lambda own: own.score)
+    kept = _only(best.outcome, best.place * len(seeds), len(seeds)) if whole else None
+    return best.rate, [own.row for own in tried], kept
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tried:
+    """A learning rate that was tried."""
+
+    rate: float
+    score: float
+    """Mean accuracy on the validation set; -inf where a seed diverged."""
+    row: dict[str, Any]
+    outcome: Outcome
+    """Of all rates that were tried with it."""
+    place: int
+    """Among them."""
+
+
+def _tried(outcome: Outcome, options: TrainOptions, rate: float, place: int, of: int) -> _Tried:
+    """The rate at `place` among `of`, which a run tried together."""
+    valid = _last(outcome, "valid_accuracy").reshape(of, -1)[place]
+    test = accuracies(outcome, options).reshape(of, -1)[place]
+    score = float(np.mean(valid)) if np.isfinite(valid).all() else -np.inf
+    row = {
+        "lr": rate,
+        "valid": _mean(valid),
+        "mean": _mean(test),
+        "std": _std(test),
+        "diverged": int((~np.isfinite(test)).sum()),
+    }
+    return _Tried(rate, score, row, outcome, place)
+
+
+def _beyond(tried: Sequence[_Tried]) -> float | None:
+    """The next rate beyond the end at which the best one lies, in the steps of the grid: after
+    0.03, 0.1 and 0.3 comes 1. None where the best lies between others, or all diverged."""
+    scores = [own.score for own in tried]
+    best, rates = int(np.argmax(scores)), [own.rate for own in tried]
+    if not np.isfinite(scores[best]) or 0 < best < len(rates) - 1:
+        return None
+    outward = (rates if best == 0 else rates[::-1])[:3]
+    return float(f"{outward[0] * outward[-2] / outward[-1]:.6g}")
+
+
+def _counted(rates: Sequence[float]) -> str:
+    return f"{len(rates)} rates" if len(rates) > 1 else f"rate {rates[0]:g}"
 
 
 def _row(
@@ -121,7 +163,7 @@ def _row(
     row: dict[str, Any] = {
         **_identity(entrant, outcome),
         "best_lr": options.lr,
-        "best_at_edge": bool(grid) and options.lr in (entrant.rates[0], entrant.rates[-1]),
+        "best_at_edge": bool(grid) and options.lr in (grid[0]["lr"], grid[-1]["lr"]),
         "test_accuracy": {
             "mean": _mean(values),
             "std": _std(values),
@@ -178,10 +220,6 @@ def part(folder: RunFolder, name: str) -> RunFolder:
 def part_name(name: str) -> str:
     """The name with letters replaced that file names cannot hold."""
     return "".join(c if c.isalnum() or c in "._-=," else "_" for c in name)
-
-
-def _per_rate(values: np.ndarray, rates: Sequence[float]) -> np.ndarray:
-    return values.reshape(len(rates), -1)
 
 
 def _last(outcome: Outcome, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from .._devices import lifetime_keys
+from .._hints import check_choices
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.lifetime import Scan, live
@@ -50,6 +51,9 @@ class AbstractMetaGradient(eqx.Module):
     demands: eqx.AbstractClassVar[str]
     """What a learner must be: "" for any, `inherits` where its weights must be handed on,
     `settles` where its lifetimes must be minima of a loss."""
+
+    def __check_init__(self):
+        check_choices(self, "--estimator.")
 
     @abc.abstractmethod
     def __call__(

@@ -49,8 +49,6 @@ class CMAES(AbstractSearch):
             raise UsageError(f"--estimator.population {self.population}: at least 4 are needed")
         if not 0 < self.sigma < float("inf"):
             raise UsageError(f"--estimator.sigma {self.sigma}: it must be positive and finite")
-        if self.fitness not in ("loss", "metric"):
-            raise UsageError(f"--estimator.fitness {self.fitness}: choose loss or metric")
         if self.at_once is not None and not 1 <= self.at_once <= self.population:
             raise UsageError(
                 f"--estimator.at-once {self.at_once}: from 1 to the population {self.population}"

@@ -63,8 +63,6 @@ class Evolution(AbstractMetaGradient):
                 f"--estimator.population {self.population}: lifetimes come in pairs, so give an "
                 "even number, at least 2"
             )
-        if self.shaping not in ("none", "ranks"):
-            raise UsageError(f"--estimator.shaping {self.shaping}: choose none or ranks")
         if self.segment is not None and self.segment < 1:
             raise UsageError(f"--estimator.segment {self.segment}: at least 1 moment is needed")
         if self.segment is not None and self.shaping != "none":

@@ -67,8 +67,6 @@ class Implicit(AbstractSettledGradient):
     """Added to the Hessian's diagonal."""
 
     def __check_init__(self):
-        if self.method not in ("cg", "neumann", "t1t2", "exact"):
-            raise UsageError(f"--estimator.method {self.method}: say cg, neumann, t1t2 or exact")
         if self.steps < 1:
             raise UsageError(f"--estimator.steps {self.steps}: at least 1 is needed")
         require_positive("--estimator.scale", self.scale)

@@ -41,8 +41,6 @@ class Truncated(AbstractMetaGradient):
             raise UsageError(
                 f"--estimator.steps {self.steps}: at least 1 is needed (first_order takes none)"
             )
-        if self.initial not in ("identity", "cut"):
-            raise UsageError(f"--estimator.initial {self.initial}: choose identity or cut")
 
     def __call__(
         self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any = None

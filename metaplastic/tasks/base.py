@@ -11,6 +11,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 
+from .._hints import check_choices
 from .._types import Key
 from .criteria import Criterion as Criterion
 
@@ -59,6 +60,9 @@ class AbstractTask(eqx.Module):
     criterion: eqx.AbstractClassVar[Criterion]
     distinct: ClassVar[int | None] = None
     """How many different lifetimes there are; None: as many as keys. No more are lived at once."""
+
+    def __check_init__(self):
+        check_choices(self, "--task.")
 
     @property
     @abc.abstractmethod

@@ -94,14 +94,6 @@ class FewShot(AbstractUnread):
                 "their own, pass --task.held images"
             )
         self._check_split()
-        for name, known in (
-            ("held", ("classes", "images")),
-            ("order", ("iid", "continual")),
-            ("labels", ("permuted", "ordered", "any", "own")),
-            ("rotations", ("none", "classes", "lifetime")),
-        ):
-            if getattr(self, name) not in known:
-                raise UsageError(f"--task.{name} {getattr(self, name)}: say {' or '.join(known)}")
 
     def _check_split(self) -> None:
         if self.held == "classes" and self.test_images is not None:

@@ -65,12 +65,6 @@ class ImagePatterns(AbstractUnread):
         check_times("images", self)
         if self.resize is not None and self.resize < 2:
             raise UsageError(f"--task.resize {self.resize}: an image with two halves needs 2")
-        for name, known in (
-            ("held", ("last_fifth", "test_set")),
-            ("half", ("either", "top", "bottom")),
-        ):
-            if getattr(self, name) not in known:
-                raise UsageError(f"--task.{name} {getattr(self, name)}: say {' or '.join(known)}")
 
     def load(self) -> "_LoadedImagePatterns":
         """The task with its images on the device.

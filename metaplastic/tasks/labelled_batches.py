@@ -69,8 +69,6 @@ class LabelledBatches(AbstractUnread):
 
     def __check_init__(self):
         check_counts(self, "ways", "batch", "moments", "queries", "resize")
-        if self.labels not in ("own", "permuted"):
-            raise UsageError(f"--task.labels {self.labels}: say own or permuted")
 
     def load(self) -> "_LoadedLabelledBatches":
         """The task with its images on the device.

@@ -155,7 +155,7 @@ class Implicit(AbstractSettledGradient):
             told["free_stationarity"] = (
                 f"the free phase is far from stationary (its slope is {slope:.2g} of that of the "
                 f"evaluation loss, over {NO_MINIMUM}): use more --learner.steps or a larger "
-                "--learner.strength"
+                "--learner.strength; with a local rule it may settle at no minimum at all"
             )
         if self.method == "neumann" and residual > 1:
             told["linear_residual"] = (

@@ -109,7 +109,7 @@ def phase_advice(quality: dict[str, float], *, beta: float, uses_free: bool) -> 
         told["free_stationarity"] = (
             f"the free phase ends with a slope {left * abs(beta):.2g} of that of the evaluation "
             f"loss, over {NO_MINIMUM}, far from the minimum whose gradient this is: use more "
-            "--learner.steps, or a larger --learner.strength; with a local rule it may settle at no "
-            "minimum at all"
+            "--learner.steps, or a larger --learner.strength; with a local rule it may settle at "
+            "no minimum at all"
         )
     return told

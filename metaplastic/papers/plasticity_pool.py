@@ -10,6 +10,12 @@ from .base import AnyArm, Experiment, MetaArm, Paper, Reported, Scale, StudyArm
 _SEEDS = {"quick": 3, "full": 20}
 _ACCURACY = "accuracy, %"
 _FOUND = "F^bio: eHebb and Oja"
+_BESIDE: dict[str, dict[str, Any]] = {
+    "backpropagation": {"terms": own.GRADIENT, "feedback": "symmetric"},
+    "feedback alignment": {"terms": own.GRADIENT},
+    _FOUND: {"terms": own.BIO},
+}
+"""The discovered rule between what it started from and what it is to come near."""
 
 
 def _feedback() -> Experiment:
@@ -117,15 +123,10 @@ def _layers() -> Experiment:
 
 def _mnist() -> Experiment:
     """Real images of ten classes."""
-    rules: dict[str, dict[str, Any]] = {
-        "backpropagation": {"terms": own.GRADIENT, "feedback": "symmetric"},
-        "feedback alignment": {"terms": own.GRADIENT},
-        _FOUND: {"terms": own.BIO},
-    }
 
     def arms(scale: Scale) -> tuple[MetaArm, ...]:
         images = {"data": "mnist", "resize": 14} if scale == "quick" else {"data": "mnist"}
-        return _meta_arms(scale, rules, images=images)
+        return _meta_arms(scale, _BESIDE, images=images)
 
     return _experiment(
         name="mnist",
@@ -142,16 +143,11 @@ def _mnist() -> Experiment:
 
 def _omniglot() -> Experiment:
     """Characters that meta-training never saw."""
-    rules: dict[str, dict[str, Any]] = {
-        "backpropagation": {"terms": own.GRADIENT, "feedback": "symmetric"},
-        "feedback alignment": {"terms": own.GRADIENT},
-        _FOUND: {"terms": own.BIO},
-    }
     new = {"data": "omniglot", "invert": True, "held": "classes", "labels": "permuted"}
     new |= {"shots": 15, "queries": 5}
 
     def arms(scale: Scale) -> tuple[MetaArm, ...]:
-        return _meta_arms(scale, rules, images=new | {"resize": 14 if scale == "quick" else 28})
+        return _meta_arms(scale, _BESIDE, images=new | {"resize": 14 if scale == "quick" else 28})
 
     return _experiment(
         name="omniglot",

@@ -74,7 +74,7 @@ def test_what_ships_is_what_survives():
 
 def test_experiments():
     names = [own.name for own in PAPER.experiments]
-    assert names == ["feedback", "pool", "rules", "layers", "mnist"]
+    assert names == ["feedback", "pool", "rules", "layers", "mnist", "omniglot"]
     for experiment in PAPER.experiments:
         assert len(experiment.quick) == len(experiment.full)
         names = [arm.setting for arm in experiment.quick]

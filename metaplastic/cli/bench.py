@@ -36,44 +36,45 @@ def main(argv: list[str]) -> int:
     if argv and not argv[0].startswith("-"):
         name, argv = _options.take_name(argv, "benchmark", "bench [NAME]")
     options = _options.parse(argv, BenchCommand, command="bench [NAME]", about=_ABOUT)
-    document = _all() if name is None else _one(name)
+    rows = _all() if name is None else _one(name)
     if options.json:
-        _output.emit(document)
+        from metaplastic.report.records import environment
+
+        _output.emit({"rows": rows, "environment": environment()})
     return 0
 
 
-def _one(name: str) -> dict[str, Any]:
+def _one(name: str) -> list[dict[str, Any]]:
     """One benchmark, with the devices and threads that its file asks for."""
     run = _registry.load("benchmarks", name)
     own = sys.modules[run.__module__]
     from metaplastic._devices import cores, divide_cpu, limit_threads
-    from metaplastic.report.records import environment
 
     divide_cpu(min(cores(), getattr(own, "DEVICES", 1)))
     limit_threads(getattr(own, "THREADS", None))
     rows = [{"benchmark": name, **row} for row in run()]
     for row in rows:
         print(_line(row), flush=True)
-    return {"rows": rows, "environment": environment()}
+    return rows
 
 
-def _all() -> dict[str, Any]:
+def _all() -> list[dict[str, Any]]:
     """Each in a process of its own: devices and threads are decided once a process."""
-    found: dict[str, Any] = {"rows": []}
+    found = []
     for name in (own for own in _registry.names("benchmarks") if own not in _LONG):
         command = [sys.executable, "-m", "metaplastic", "bench", name, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        reason = done.stderr.strip()
+        said = done.stderr.strip().rpartition("\n")[2].removeprefix("metaplastic: error: ")
+        reason = said or f"exit status {done.returncode}"
         if done.returncode and _INSTALL in reason:
             print(f"{name}: left out ({reason})", flush=True)
             continue
         if done.returncode:
             raise MetaplasticError(f"the benchmark {name} failed: {reason}")
-        document = json.loads(done.stdout)
-        for row in document["rows"]:
+        rows = json.loads(done.stdout)["rows"]
+        for row in rows:
             print(_line(row), flush=True)
-        found["rows"] += document["rows"]
-        found["environment"] = document["environment"]
+        found += rows
     return found
 
 

@@ -46,14 +46,6 @@ def _held_out(task: Mapping[str, Any], where: Elsewhere) -> Any:
     return LabelledBatches(**{**task, **where.task, **moments}).load().held_out()
 
 
-def _horizon(task: Mapping[str, Any], options: MetaOptions) -> int:
-    """The moments of the last lifetimes of meta-training."""
-    from ..tasks.labelled_batches import LabelledBatches
-
-    own, stages = LabelledBatches(**task), options.stages()
-    return (own if stages is None else stages.staged(own, options.steps - 1)).moments
-
-
 def _rows(where: Elsewhere, moments: int, curves: np.ndarray) -> dict[str, np.ndarray]:
     """`curves`: [seeds, 1 + moments]."""
     if not where.updates:
@@ -77,7 +69,8 @@ def elsewhere_study(
             task=Part("labelled_batches", dict(task)),
             estimator=GRADIENT,
         )
-        learners = meta_trained(design, options, seeds, folder, reporter, name="genomes").learners()
+        learned = meta_trained(design, options, seeds, folder, reporter, name="genomes")
+        learners = learned.learners()
         rows, shown = {}, {}
         for where in places:
             reporter.compiling(where.name)
@@ -87,7 +80,8 @@ def elsewhere_study(
             curves = np.asarray([_curve(own, held, _keys(seed, lifetimes)) for own, seed in pairs])
             rows |= _rows(where, held.moments, curves)
             shown[where.name] = curves
-        return Found(rows, {"accuracy": shown, "horizon": _horizon(task, options)})
+        last: Any = learned.trainer.test_task  # as meta-training ended: lifetimes may have grown
+        return Found(rows, {"accuracy": shown, "horizon": last.moments})
 
     return study
 

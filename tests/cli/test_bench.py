@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -42,14 +43,21 @@ def test_each_has_a_process_with_what_it_asks_for(benchmark, capsys, head, where
         {"benchmark": "whereabouts", "comparison": where, "before": 1, "after": 2}
     ]
     assert "jax" in document["environment"]["versions"]
+    assert document["environment"]["argv"] == sys.argv
 
 
 def test_one_that_lacks_an_extra_is_left_out(benchmark, capsys):
     wanted = "from metaplastic._errors import require_extra; require_extra('nowhere', 'bench')"
     benchmark(before=wanted)
     assert main(["bench"]) == 0
-    assert "whereabouts: left out (" in (out := capsys.readouterr().out)
-    assert "metaplastic[bench]" in out
+    assert "metaplastic[bench]" in (out := capsys.readouterr().out)
+    assert out.startswith("whereabouts: left out (") and "error:" not in out
+
+
+def test_without_a_single_one_the_document_is_whole(benchmark, capsys):
+    benchmark(before="from metaplastic._errors import require_extra; require_extra('no', 'bench')")
+    assert main(["bench", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"rows", "environment"}
 
 
 def test_one_that_breaks_is_named(benchmark, capsys):

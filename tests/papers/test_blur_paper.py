@@ -25,6 +25,7 @@ from metaplastic.report.studies import (
 from metaplastic.testing._episodes import Clusters
 from metaplastic.train.fit import Silent
 from metaplastic.train.meta_options import MetaOptions
+from metaplastic.train.meta_trainer import MetaTrainer
 
 TASK = {"functions": ("xor", "or"), "held": ("nxor",), "moments": 2, "batch": 8, "queries": 8}
 PLANE = Plane(TASK, (1, 3), lifetimes=2)
@@ -129,7 +130,8 @@ def test_studies_of_genomes_elsewhere(tmp_path, monkeypatch):
 def test_a_genome_is_judged_where_it_is_put(monkeypatch, tmp_path):
     """The network, the lifetimes and the row of each place, without meta-training."""
     learner = shaped(Clusters(input_shape=(64,), outputs=10), hidden=(3,))
-    trained = types.SimpleNamespace(learners=lambda: [learner])
+    trainer = types.SimpleNamespace(test_task=types.SimpleNamespace(moments=7))
+    trained = types.SimpleNamespace(trainer=trainer, learners=lambda: [learner])
     monkeypatch.setattr(_blur_elsewhere, "meta_trained", lambda *a, **k: trained)
     seen = []
 
@@ -148,12 +150,21 @@ def test_a_genome_is_judged_where_it_is_put(monkeypatch, tmp_path):
         "": (1, 3),
         "wide": (1, 6),
     }
-    assert found.data["horizon"] == 2
+    assert found.data["horizon"] == 7
 
 
-def test_the_horizon_is_that_of_the_last_lifetimes():
+def test_the_horizon_is_that_of_the_last_lifetimes(monkeypatch):
+    monkeypatch.setattr(
+        _blur_elsewhere,
+        "meta_trained",
+        lambda design, options, *a, **k: types.SimpleNamespace(
+            trainer=MetaTrainer(*design.make(), options), learners=list
+        ),
+    )
     growing = dataclasses.replace(TINY, steps=160, curriculum="task.moments=5+5/40")
-    assert _blur_elsewhere._horizon({"moments": 5}, growing) == 20
+    task = {"data": "digits", "batch": 8, "moments": 5}
+    found = elsewhere_study(task, {"hidden": (3,)}, growing, (), 2)((0,), None, Silent())
+    assert found.data["horizon"] == 20
 
 
 def test_descent_is_at_the_rate_that_is_best_for_each_number_of_updates(monkeypatch):

@@ -28,7 +28,10 @@ class CompareLearnersCommand(MetaOptions, _options.CommonOptions):
 
     rates: tuple[float, ...] = ()
     """Rates to choose from, by meta-training's own metric: of the lifetime, where the learner has
-    one, else of the meta-optimiser; none: as given."""
+    one, else of the meta-optimiser; a single one is taken as it is; none: as given."""
+    widen: int = 3
+    """How many rates beyond the ends of `rates` a learner may try while its best one lies at an
+    end, in the steps of the grid."""
     grid_seeds: int = 1
     """How many of the seeds choose the rate."""
     ends: bool = True
@@ -63,6 +66,7 @@ def main(names: list[str], rest: list[str]) -> int:
             rates=tuple(sorted(options.rates)),
             seeds=tuple(range(options.seed, options.seed + options.seeds)),
             grid_seeds=options.grid_seeds,
+            widen=options.widen,
         )
         return meta_compare(entrants, protocol, folder=folder, reporter=progress)
 

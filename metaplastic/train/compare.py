@@ -6,7 +6,6 @@ Akrout, 2021), so that a comparison at one shared rate says little.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from ..rules.base import AbstractRule
 from .entrant import Entrant, compete, part, part_name
 from .fit import Reporter
 from .options import TrainOptions
+from .rate_grid import check_grid
 from .run import (
     FILE,
     describe_rule,
@@ -52,25 +52,12 @@ class Protocol:
         """
         if not self.rates:
             raise UsageError("--rates names no learning rate: give one, or several to choose from")
-        check_grid(self.rates, self.grid_seeds, len(self.seeds))
+        check_grid(self.rates, self.grid_seeds, len(self.seeds), self.widen)
         if self.grid_epochs is not None and self.grid_epochs < 1:
             raise UsageError(
                 f"--grid-epochs {self.grid_epochs}: at least 1 is needed; leave it out for all"
             )
-        if self.widen < 0:
-            raise UsageError(f"--widen {self.widen}: it must not be negative; 0 widens no grid")
         check_labels(labels, "pepita:feedback-scale=0.2")
-
-
-def check_grid(rates: Sequence[float], grid_seeds: int, seeds: int) -> None:
-    """Raises `UsageError` for rates that are not, or twice, and for more seeds than there are."""
-    for rate in rates:
-        if not 0 < rate < math.inf:
-            raise UsageError(f"--rates {rate:g}: each learning rate must be positive")
-        if rates.count(rate) > 1:
-            raise UsageError(f"--rates names {rate:g} twice: name each learning rate once")
-    if not 1 <= grid_seeds <= seeds:
-        raise UsageError(f"--grid-seeds {grid_seeds}: choose from 1 to {seeds}, the --seeds")
 
 
 def check_labels(labels: Sequence[str], example: str) -> None:

@@ -13,6 +13,7 @@ from ..rule_file import FiledRule
 from ..rules.base import AbstractRule
 from .fit import Outcome, Reporter, fit
 from .options import TrainOptions
+from .rate_grid import best_of, counted, search
 from .run import accuracies, formula_of
 from .trainer import Trainer
 
@@ -94,19 +95,14 @@ def _choose_rate(
             [rate for rate in rates for _ in seeds],
             folder=_part(folder, name),
             reporter=reporter,
-            name=f"{entrant.label}, " + _counted(rates),
+            name=f"{entrant.label}, {counted(rates)}",
             raise_divergence=False,
         )
         of = len(rates)
         return [_tried(outcome, trainer.options, rate, i, of) for i, rate in enumerate(rates)]
 
-    tried = sorted(run(entrant.rates, "grid"), key=lambda own: own.rate)
-    for _ in range(entrant.widen):
-        beyond = _beyond(tried)
-        if beyond is None:
-            break
-        tried = sorted(tried + run((beyond,), f"grid-{beyond:g}"), key=lambda own: own.rate)
-    best = max(tried, key=lambda own: own.score)
+    tried = search(entrant.rates, entrant.widen, run)
+    best = best_of(tried)
     kept = _only(best.outcome, best.place * len(seeds), len(seeds)) if whole else None
     return best.rate, [own.row for own in tried], kept
 
@@ -138,21 +134,6 @@ def _tried(outcome: Outcome, options: TrainOptions, rate: float, place: int, of:
         "diverged": int((~np.isfinite(test)).sum()),
     }
     return _Tried(rate, score, row, outcome, place)
-
-
-def _beyond(tried: Sequence[_Tried]) -> float | None:
-    """The next rate beyond the end at which the best one lies, in the steps of the grid: after
-    0.03, 0.1 and 0.3 comes 1. None where the best lies between others, or all diverged."""
-    scores = [own.score for own in tried]
-    best, rates = int(np.argmax(scores)), [own.rate for own in tried]
-    if not np.isfinite(scores[best]) or 0 < best < len(rates) - 1:
-        return None
-    outward = (rates if best == 0 else rates[::-1])[:3]
-    return float(f"{outward[0] * outward[-2] / outward[-1]:.6g}")
-
-
-def _counted(rates: Sequence[float]) -> str:
-    return f"{len(rates)} rates" if len(rates) > 1 else f"rate {rates[0]:g}"
 
 
 def _row(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..report.records import RunFolder
-from .compare import check_grid, check_labels
+from .compare import check_labels
 from .design import Design, restore_design
 from .entrant import part
 from .fit import Reporter
@@ -13,6 +13,7 @@ from .meta_entrant import MetaEntrant, meta_compete
 from .meta_options import MetaOptions
 from .meta_run import data_record, protocol as test_protocol, restore_meta_options
 from .meta_trainer import MetaTrainer
+from .rate_grid import check_grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +24,14 @@ class MetaProtocol:
     rates: tuple[float, ...]
     seeds: tuple[int, ...]
     grid_seeds: int = 1
+    widen: int = 0
 
     def check(self, labels: Sequence[str]) -> None:
         """Raise `UsageError` for what cannot work, or would meta-train the same thing twice.
 
         `labels`: of the learners that are compared.
         """
-        check_grid(self.rates, self.grid_seeds, len(self.seeds))
+        check_grid(self.rates, self.grid_seeds, len(self.seeds), self.widen)
         check_labels(labels, "reptile:rate=0.1")
 
 
@@ -55,6 +57,7 @@ def meta_compare(
         "rates": protocol.rates,
         "seeds": protocol.seeds,
         "grid_seeds": protocol.grid_seeds,
+        "widen": protocol.widen,
         "data": data_record(made[0]),
         "protocol": {
             **test_protocol(protocol.options),
@@ -77,6 +80,7 @@ def resume(folder: RunFolder, *, reporter: Reporter | None = None) -> dict[str, 
         rates=tuple(config["rates"]),
         seeds=tuple(config["seeds"]),
         grid_seeds=config["grid_seeds"],
+        widen=config.get("widen", 0),
     )
     return _run(entrants, protocol, config["protocol"], folder, reporter)
 
@@ -99,6 +103,7 @@ def _run(
             seeds=protocol.seeds,
             rates=() if still else protocol.rates,
             grid_seeds=protocol.grid_seeds,
+            widen=protocol.widen,
         )
         rows.append(meta_compete(entrant, part(folder, label), reporter))
     result = {"learners": rows, "protocol": recorded, "run": str(folder.path)}

@@ -1,7 +1,7 @@
 """One learner of a comparison: its best learning rate, then all its seeds at that rate."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from .meta_options import MetaOptions
 from .meta_portrait import write_portrait
 from .meta_run import test_summary
 from .meta_trainer import MetaTrainer
+from .rate_grid import best_of, counted, search
 
 Measure = Callable[[MetaTrainer, MetaOutcome], np.ndarray]
 """What is reported of a run instead of the test's metric: one number a seed."""
@@ -33,9 +34,12 @@ class MetaEntrant:
     seeds: tuple[int, ...]
     rates: tuple[float, ...] = ()
     """Rates to choose from by the metric at the end of meta-training: of the lifetime, where the
-    learner has an option `rate`, else of the meta-optimiser; none: the design's own."""
+    learner has an option `rate`, else of the meta-optimiser; a single one is taken as it is; none:
+    the design's own."""
     grid_seeds: int = 1
     """How many of the seeds choose the rate."""
+    widen: int = 0
+    """Rates beyond the ends of `rates` that are tried while the best one lies at an end."""
     measure: Measure | None = None
 
 
@@ -51,52 +55,69 @@ def meta_compete(
     if done is not None:
         return done
     entrant.options.check()
-    rate, grid = None, []
-    if entrant.rates:
-        search = _search_lifetimes if has_rate(entrant.design) else _search_meta
-        grid = search(entrant, folder, reporter)
-        fine = [cell for cell in grid if cell["metric"] is not None]
-        sign = 1 if _higher_is_better(entrant.design) else -1
-        rate = max(fine, key=lambda cell: sign * cell["metric"], default=grid[0])["rate"]
-    row = {**_identity(entrant), "best_rate": rate, "grid": grid}
+    rate, grid = entrant.rates[0] if entrant.rates else None, []
+    if len(entrant.rates) > 1:
+        run = _lifetime_rates if has_rate(entrant.design) else _meta_rates
+        grid = search(entrant.rates, entrant.widen, run(entrant, folder, reporter))
+        rate = best_of(grid).rate
+    cells = [{"rate": own.rate, "metric": own.metric} for own in grid]
+    row = {**_identity(entrant), "best_rate": rate, "grid": cells}
     row |= _train(_at(entrant, rate), part(folder, "final"), reporter, final=True)
     folder.write_result(row)
     return row
 
 
-def _search_lifetimes(
+@dataclasses.dataclass(frozen=True)
+class _Tried:
+    """A learning rate that was tried."""
+
+    rate: float
+    metric: float | None
+    """Of the last tenth of meta-training, mean over seeds; None where one diverged."""
+    score: float
+
+
+def _tried(entrant: MetaEntrant, rate: float, metric: float) -> _Tried:
+    if not np.isfinite(metric):
+        return _Tried(rate, None, -np.inf)
+    return _Tried(rate, metric, metric if _higher_is_better(entrant.design) else -metric)
+
+
+def _lifetime_rates(
     entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None
-) -> list[dict[str, Any]]:
-    """The grid over the lifetime's rate, all of it in one program."""
+) -> Callable[[Sequence[float], str], list[_Tried]]:
+    """A grid over the lifetime's rate, all of it in one program."""
     seeds = entrant.seeds[: entrant.grid_seeds]
     options = dataclasses.replace(entrant.options, non_finite="skip", test_every=None)
     trainer = MetaTrainer(*_at(entrant, entrant.rates[0]).design.make(), options, vary="rate")
-    outcome = meta_fit(
-        trainer,
-        seeds * len(entrant.rates),
-        values=[rate for rate in entrant.rates for _ in seeds],
-        folder=part(folder, "grid"),
-        reporter=reporter,
-        name=f"{entrant.label}, {len(entrant.rates)} rates",
-    )
-    metrics = _last_tenth(_curve(outcome.records)).reshape(len(entrant.rates), -1).mean(1)
-    return [
-        {"rate": rate, "metric": float(own) if np.isfinite(own) else None}
-        for rate, own in zip(entrant.rates, metrics, strict=True)
-    ]
+
+    def run(rates: Sequence[float], name: str) -> list[_Tried]:
+        outcome = meta_fit(
+            trainer,
+            seeds * len(rates),
+            values=[rate for rate in rates for _ in seeds],
+            folder=part(folder, name),
+            reporter=reporter,
+            name=f"{entrant.label}, {counted(rates)}",
+        )
+        metrics = _last_tenth(_curve(outcome.records)).reshape(len(rates), -1).mean(1)
+        return [_tried(entrant, rate, float(own)) for rate, own in zip(rates, metrics, strict=True)]
+
+    return run
 
 
-def _search_meta(
+def _meta_rates(
     entrant: MetaEntrant, folder: RunFolder, reporter: Reporter | None
-) -> list[dict[str, Any]]:
-    """The grid over the meta-optimiser's rate, one run after the other."""
-    grid = []
-    for rate in entrant.rates:
+) -> Callable[[Sequence[float], str], list[_Tried]]:
+    """A grid over the meta-optimiser's rate, one run after the other."""
+
+    def one(rate: float) -> _Tried:
         own = dataclasses.replace(_at(entrant, rate), seeds=entrant.seeds[: entrant.grid_seeds])
         row = _train(own, part(folder, f"rate-{rate:g}"), reporter)
         metric = np.nan if row["curve"] is None else float(_last_tenth(row["curve"]).mean())
-        grid.append({"rate": rate, "metric": metric if np.isfinite(metric) else None})
-    return grid
+        return _tried(entrant, rate, metric)
+
+    return lambda rates, name: [one(rate) for rate in rates]
 
 
 def _last_tenth(curve: dict[str, Any]) -> np.ndarray:

@@ -132,24 +132,6 @@ def test_rate_beyond_the_grid_that_ran_all_is_not_run_again(calls, folder):
     assert row["test_accuracy"]["per_seed"] == pytest.approx([0.7, 0.71])
 
 
-@pytest.mark.parametrize(
-    ("rates", "scores", "beyond"),
-    [
-        ((0.03, 0.1, 0.3), (0.1, 0.2, 0.3), 1.0),
-        ((0.1, 0.3, 1.0), (0.1, 0.2, 0.3), 3.0),
-        ((0.0003, 0.001, 0.003), (0.3, 0.2, 0.1), 0.0001),
-        ((0.5, 1.0), (0.1, 0.2), 2.0),
-        ((0.03, 0.1, 0.3), (0.1, 0.3, -np.inf), None),
-        ((0.1, 0.3), (-np.inf, -np.inf), None),
-    ],
-)
-def test_steps_of_the_grid_go_on_beyond_its_ends(rates, scores, beyond):
-    tried = [
-        entrant._Tried(rate, score, {}, None, 0) for rate, score in zip(rates, scores, strict=True)
-    ]
-    assert entrant._beyond(tried) == beyond
-
-
 def test_rate_that_diverged_is_out(calls, folder):
     """Whatever its accuracy on the validation set was (0.99 here)."""
     row = compete(competitor(rates=(0.01, 0.1, 30.0)), small_dataset(), folder)

@@ -153,16 +153,17 @@ def curves(count=4):
 
 
 def changes(tasks=4, lifetimes=3):
-    """`interference` and `alignment`: each task is known when learned and half forgotten."""
+    """`retention`, `interference`, `alignment`: each task is known when learned and half
+    forgotten."""
     retention = np.tril(np.full((tasks, tasks), 0.5)) + 0.5 * np.eye(tasks)
     square = np.broadcast_to(np.eye(tasks), (lifetimes, tasks, tasks))
     names = ("first_order", "centred", "gradient_centred")
     return {
-        "interference": {
+        "retention": {
             "before": np.zeros((lifetimes, tasks)),
             "retention": np.broadcast_to(retention, (lifetimes, tasks, tasks)),
-            **{name: square for name in names},
         },
+        "interference": {name: square for name in names},
         "alignment": {
             "cosine": np.full((lifetimes, 6, 2), 0.5),
             "overall": np.full((lifetimes, 6), 0.5),

@@ -19,6 +19,7 @@ from ..learners.lifetime import Moment, moments, stepper
 from ..learners.online import OnlineLearner, OnlineLife
 from ..models import AbstractNetwork, plastic_layers
 from ..tasks.base import Episode
+from .retention import by_task, questions_by_task
 
 
 class Alignment(NamedTuple):
@@ -39,14 +40,8 @@ class Alignment(NamedTuple):
 
 
 class Interference(NamedTuple):
-    """What learning one task after the other does to the others; tasks in the order learned."""
+    """What the changes by one task do to the others; tasks in the order learned."""
 
-    before: jax.Array
-    """Loss on each task at birth, [tasks]."""
-    transfer: jax.Array
-    """R[i, j]: loss on task j after task i, [tasks, tasks]."""
-    retention: jax.Array
-    """The same of the task's metric (accuracy, squared error), [tasks, tasks]."""
     first_order: jax.Array
     """I[i, j] = -<dW of task i, g_j at its start>, [tasks, tasks]: positive where learning i helps
     j, to first order."""
@@ -101,29 +96,18 @@ def interference(
     groups: jax.Array | None = None,
     key: Key,
 ) -> Interference:
-    """Transfer and interference between the tasks of one lifetime, learned one after the other.
+    """What the changes by one task of a lifetime do to the others, learned one after the other.
 
-    The stream holds equally many moments of each of `tasks`; `groups` [questions] says to which of
-    them a question belongs (`class_groups`), by default equally many each, in order. Raises
-    `UsageError` where the stream or the questions cannot be divided so.
+    Arguments and errors are those of `retention`, which measures what is left of each task.
     """
-    query, stream = episode.query, moments(learner, episode.stream)
-    time = episode.stream.x.shape[0]
-    if query is None or time % tasks or (groups is None and len(query.y) % tasks):
-        count = 0 if query is None else len(query.y)
-        raise UsageError(
-            f"{time} moments and {count} questions cannot be divided among {tasks} tasks: give as "
-            "many tasks as the episode has, in continual order"
-        )
-    if groups is None:
-        groups = jnp.arange(len(query.y)) // (len(query.y) // tasks)
-    asked, belongs = learner.perceive(query.x), jax.nn.one_hot(groups, tasks)
+    query, belongs = questions_by_task(episode, tasks, groups)
+    asked, stream = learner.perceive(query.x), moments(learner, episode.stream)
     birth_key, step_key = jr.split(key)
     step = stepper(learner, key=step_key)
 
-    def judged(network: AbstractNetwork, life: OnlineLife, per_example: Any) -> jax.Array:
-        values = per_example(learner.rule.predict(network, life.rule, asked), query.y)
-        return values @ belongs / belongs.sum(0)
+    def losses(network: AbstractNetwork, life: OnlineLife) -> jax.Array:
+        answers = learner.rule.predict(network, life.rule, asked)
+        return episode.criterion.loss(answers, query.y) @ belongs
 
     def moment(carry: tuple[OnlineLife, jax.Array], own: Moment) -> tuple[Any, None]:
         life, total = carry
@@ -134,52 +118,20 @@ def interference(
 
     def task(life: OnlineLife, own: Moment) -> tuple[OnlineLife, tuple[jax.Array, ...]]:
         start = _joined(_weights(life.model))
-        towards = _slopes(lambda net: judged(net, life, episode.criterion.loss), learner, life)
+        towards = _slopes(lambda net: losses(net, life), learner, life)
         (life, descent), _ = jax.lax.scan(moment, (life, jnp.zeros_like(start)), own)
         change = _joined(_weights(life.model)) - start
-        network = learner.network(life)
-        losses = judged(network, life, episode.criterion.loss)
-        scores = judged(network, life, episode.criterion.score)
-        return life, (losses, scores, -towards @ change, change, descent)
+        return life, (-towards @ change, change, descent)
 
     life = learner.birth(key=birth_key)
-    before = judged(learner.network(life), life, episode.criterion.loss)
-    parts = jax.tree.map(lambda leaf: leaf.reshape(tasks, -1, *leaf.shape[1:]), stream)
-    _, (losses, scores, first_order, change, descent) = jax.lax.scan(task, life, parts)
+    _, (first_order, change, descent) = jax.lax.scan(task, life, by_task(stream, tasks))
     return Interference(
-        before,
-        losses,
-        scores,
         first_order,
         _cosines(change),
         _cosines(change - change.mean(0)),
         _cosines(descent),
         _cosines(descent - descent.mean(0)),
     )
-
-
-def forgetting(transfer: jax.Array) -> Scalar:
-    """F = mean over j < K of R[K, j] - R[j, j]; negative where what came later helped."""
-    return (transfer[-1] - jnp.diagonal(transfer))[:-1].mean()
-
-
-def seen_so_far(matrix: jax.Array) -> jax.Array:
-    """Mean of `matrix[i, j]` over the tasks j <= i met after task i, [tasks]: of `retention`, the
-    accuracy by the number of classes seen."""
-    seen = jnp.tril(jnp.ones_like(matrix))
-    return (matrix * seen).sum(1) / seen.sum(1)
-
-
-def class_groups(episode: Episode, classes: int) -> jax.Array:
-    """For each question, in which part of a class-by-class stream its class was learned.
-
-    Raises `UsageError` where the episode has no labels or no questions.
-    """
-    stream, query = episode.stream, episode.query
-    if query is None or stream.y is None:
-        raise UsageError("this episode has no labelled questions: use a few-shot task")
-    taught = stream.y.reshape(classes, -1, stream.y.shape[-1])[:, 0].argmax(-1)
-    return (query.y.argmax(-1)[:, None] == taught).argmax(-1)
 
 
 def _where(happens: jax.Array | None, found: Alignment) -> Alignment:

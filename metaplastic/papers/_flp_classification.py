@@ -1,6 +1,5 @@
 """Feedback + local plasticity: classes of images from a few examples each."""
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,9 +24,6 @@ class _Size:
     options: dict[str, Any]
     own_rates: dict[str, float] = field(default_factory=dict)
     """That of single baselines, by row."""
-    left_out: tuple[str, ...] = ()
-    """Rows that the quick scale has no time for."""
-    seeds: int = 1
 
 
 _SMALL_NETWORK: dict[str, Any] = {
@@ -51,7 +47,6 @@ _SMALL = _Size(
     gradient_rate=0.03,
     options={"steps": 600, "lr": 1e-3, "meta_batch": 4, "non_finite": "skip"},
     own_rates=_SMALL_RATES,
-    seeds=3,
 )
 _REDUCED = _Size(
     task={"data": "omniglot", "split": "background", "resize": 28, "invert": True, "width": 20},
@@ -62,18 +57,9 @@ _REDUCED = _Size(
     gradient_rate=0.03,
     options={"steps": 400, "lr": 1e-3, "meta_batch": 4, "non_finite": "skip"},
     own_rates=_SMALL_RATES,
-    left_out=("no adaptation", "MAML, all examples at once"),
 )
-_QUICK = {
-    "continual": (
-        *("no adaptation", "FLP", "FLP, output layer alone", "FLP, random feedback"),
-        *("OML as published", "OML, first order", "OML", "MAML, all examples at once"),
-    ),
-    "iid": ("FLP", "OML, first order", "OML"),
-}
-"""Rows of the quick scale, by order."""
-_REPEATED = ("FLP", "FLP, output layer alone", "OML, first order")
-"""Those of them that have `_Size.seeds`; the others have one."""
+_FULL_ONLY = ("FLP, errors as feedback", "OML, a rate a synapse")
+"""Rows that the quick scale has no time for."""
 _PUBLISHED: dict[str, Any] = {
     "steps": 40_000,
     "meta_batch": 1,
@@ -191,12 +177,7 @@ def _arms(size: _Size, order: str) -> tuple[MetaArm, ...]:
 
 
 def _quick(size: _Size, order: str) -> tuple[MetaArm, ...]:
-    """The arms of the quick scale, with their seeds."""
-    return tuple(
-        dataclasses.replace(arm, seeds=size.seeds if arm.setting in _REPEATED else 1)
-        for arm in _arms(size, order)
-        if arm.setting in _QUICK[order] and arm.setting not in size.left_out
-    )
+    return tuple(arm for arm in _arms(size, order) if arm.setting not in _FULL_ONLY)
 
 
 def _experiment(

@@ -45,10 +45,10 @@ def _alignment(learner: Any, episode: Any, key: Any) -> jax.Array:
 
 
 def _forgetting(learner: Any, episode: Any, key: Any) -> jax.Array:
-    from ..analysis.lifetimes import forgetting, interference
+    from ..analysis.retention import forgetting, retention
 
     functions = episode.query.x.shape[-1] - 1
-    return forgetting(interference(learner, episode, functions, key=key).transfer)
+    return forgetting(retention(learner, episode, functions, key=key).transfer)
 
 
 alignment = _mean_over_lifetimes(_alignment)

@@ -1,7 +1,8 @@
 """Figures of what the changes within lifetimes do: what is kept, what is undone, which way they go.
 
-All functions take plain arrays, as `metaplastic.analysis.lifetimes` measures them, with an axis of
-lifetimes in front. Lines are means over lifetimes, bands their standard errors.
+All functions take plain arrays, as `lifetimes` and `retention` of `metaplastic.analysis` measure
+them, with an axis of lifetimes in front. Lines are means over lifetimes, bands their standard
+errors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,11 +34,11 @@ def change_figures(portrait: Portrait) -> dict[str, Any]:
 def shared_change_figures(portraits: Sequence[tuple[str, Portrait]]) -> dict[str, Any]:
     """Those that show one or several learners on one task, `(label, portrait)` each, together."""
     figures: dict[str, Any] = {}
-    continual = [(label, own) for label, own in portraits if own.get("interference")]
+    continual = [(label, own) for label, own in portraits if own.get("retention")]
     if continual:
         first = continual[0][1]
         metric = str((first.get("about") or {}).get("metric", "metric"))
-        kept = [(label, own["interference"]["retention"]) for label, own in continual]
+        kept = [(label, own["retention"]["retention"]) for label, own in continual]
         figures["tasks_seen"] = tasks_seen(kept, metric, what=_what(first))
         figures["retention"] = retention(kept, metric, what=_what(first))
     aligned = [(label, own["alignment"]["overall"]) for label, own in portraits if _aligned(own)]
@@ -128,7 +129,7 @@ def interference(measured: Arrays, *, what: Noun = _TASKS) -> Any:
         place.tick_params(length=2, labelsize=6.5)
         place.set_xlabel(f"{what[0]} j" if name == "first_order" else what[0], fontsize=7)
         place.set_ylabel(f"learned {what[0]} i" if name == "first_order" else what[0], fontsize=7)
-    count = len(measured["before"])
+    count = len(measured["first_order"])
     note = "one lifetime" if count == 1 else f"mean of {count} lifetimes"
     note += "; red: i helps j; cosines less their mean"
     _style.figure_heading(figure, f"Interference between {what[1]}", note)

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..learners._phase_walk import Moment, walk
 from ..learners.bilevel import AbstractBilevelLearner
-from ..learners.lifetime import live
+from ..learners.lifetime import judge, lifetime as lived
+from ..learners.online import OnlineLearner
 from ..learners.paths import path_name
 from ..learners.solver import Batch
-from ..meta.base import Blame, count
+from ..meta.base import Blame, count, learned
 from ..tasks.base import Episode
 from .meta_trainer import MetaReplica, MetaTrainer
 
@@ -30,13 +31,16 @@ class Diagnosis(NamedTuple):
     meta-parameter."""
     unit: str = "moment"
     """What the lifetime is made of: moments, or steps of a solver."""
-    remedy: str = "a smaller --lr, --clip 1"
+    remedy: str = ""
     """What to try."""
+    largest: str = ""
+    """The array that grew most, where all were finite but the loss."""
 
     def __str__(self) -> str:
         where = "" if self.lifetime is None else f" in lifetime {self.lifetime}"
         when = "" if self.moment is None else f", {self.unit} {self.moment}"
-        return f"{self.what} not finite{where}{when}"
+        largest = f" (largest: {self.largest})" if self.largest else ""
+        return f"{self.what} not finite{where}{when}{largest}"
 
 
 def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis:
@@ -44,7 +48,11 @@ def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis
 
     `replica` is as it was before that meta-step (no leading axis).
     """
-    learner, episodes, key = _lifetimes(trainer, replica, step)
+    found = _found(trainer, *_lifetimes(trainer, replica, step))
+    return found if found.remedy else found._replace(remedy=_remedy(trainer.learner(replica), step))
+
+
+def _found(trainer: MetaTrainer, learner: Any, episodes: Episode, key: Any) -> Diagnosis:
     keys = jr.split(key, count(episodes))
     for lifetime in range(count(episodes)):
         episode = jax.tree.map(lambda leaf, i=lifetime: leaf[i], episodes)
@@ -58,6 +66,14 @@ def diagnose(trainer: MetaTrainer, replica: MetaReplica, step: int) -> Diagnosis
             return Diagnosis(lifetime, None, f"the meta-gradient of {path} is")
     path = _backward(trainer, learner, episodes, key)
     return Diagnosis(None, None, f"the meta-gradient of {path or trainer.leaves[0]} is")
+
+
+def _remedy(learner: Any, step: int) -> str:
+    """Against a lifetime that runs away; before the first meta-step --lr has changed nothing."""
+    own = ["a smaller --learner.rate"] if isinstance(learner, OnlineLearner) else []
+    if step == 0:
+        return (own or ["other values of --learner.…, with which a lifetime stays finite"])[0]
+    return ", ".join(["a smaller --lr", "--clip 1", *own])
 
 
 def worst_lifetime(
@@ -79,7 +95,8 @@ def _lived(trainer: MetaTrainer, learner: Any, episode: Episode, key: Any) -> Di
     if found is not None:
         moment, what = found
         if not isinstance(learner, AbstractBilevelLearner):
-            return Diagnosis(None, moment, f"{what} is")
+            largest = "" if moment is not None else _largest(trainer, learner, episode, key)
+            return Diagnosis(None, moment, f"{what} is", largest=largest)
         if episode.stream.x.shape[0] != 1:
             return Diagnosis(None, moment, f"{what} is", remedy=Blame("").remedy)
         blame = Blame(what, *_free_moment(learner, episode, key))
@@ -144,9 +161,26 @@ def _forward(learner: Any, episode: Episode, key: jax.Array) -> tuple[int | None
     if bad.size:
         phase = " of the free phase" if isinstance(learner, AbstractBilevelLearner) else ""
         return int(bad[0, 0]), names[int(bad[0, 1])] + phase
-    if not np.isfinite(live(learner, episode, key=key).loss):
+    if not np.isfinite(judge(episode, lived(learner, episode, key=key)).loss):
         return None, "the loss"
     return None
+
+
+def _largest(trainer: MetaTrainer, learner: Any, episode: Episode, key: jax.Array) -> str:
+    """The array with the largest number at a lifetime's end, which it names with that number."""
+    life = lived(learner, episode, key=key).life
+    kinds = {
+        "of the fast state": life,
+        "of the meta-parameters": learned(learner, trainer.where)[0],
+    }
+    sizes = {
+        f"{path_name(path)} {kind}": float(jnp.abs(leaf).max())
+        for kind, tree in kinds.items()
+        for path, leaf in jax.tree.leaves_with_path(tree)
+        if eqx.is_inexact_array(leaf) and leaf.size
+    }
+    name = max(sizes, key=lambda own: sizes[own], default=None)
+    return "" if name is None else f"{name}, {sizes[name]:.2g}"
 
 
 def _backward(trainer: MetaTrainer, learner: Any, episodes: Episode, key: Any) -> str | None:

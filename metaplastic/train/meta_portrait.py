@@ -21,8 +21,9 @@ from .._errors import UsageError
 from .._files import write_atomic
 from .._types import Key
 from ..analysis.adapted_curves import adapted_curves
-from ..analysis.lifetimes import class_groups, interference, update_alignment
+from ..analysis.lifetimes import interference, update_alignment
 from ..analysis.one_lifetime import STATE, fast_numbers, one_lifetime
+from ..analysis.retention import class_groups, retention
 from ..learners._strengths import strength_tree
 from ..learners._synaptic import AbstractSynapticLearner
 from ..learners.online import OnlineLearner
@@ -70,8 +71,8 @@ def write_portrait(
 def portrait(
     trainer: MetaTrainer, state: MetaReplica, seeds: Sequence[int], test: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Arrays by `section/name`: `lifetime`, `curves`, `alignment`, `interference`, `start`, `end`,
-    `strengths`.
+    """Arrays by `section/name`: `lifetime`, `curves`, `retention`, `alignment`, `interference`,
+    `start`, `end`, `strengths`.
 
     A section is there where the learner and the task have it and are small enough for it; what is
     left out for its size is named in `about/left_out`.
@@ -106,13 +107,12 @@ def _lived(learner: Any, task: AbstractTask, key: Key) -> tuple[dict[str, Any], 
         shown = {name: own for name, own in shown.items() if not name.startswith(STATE)}
         left_out.append(f"maps of the fast state, which has {size:,} numbers")
     sections = {"lifetime": shown, "curves": {} if curves is None else curves.arrays()}
-    if isinstance(learner, OnlineLearner):
-        moments = len(lived.x)
-        count = min(_SAMPLE, _MOST_WORK // max(moments * size, 1))
-        if count:
-            sections |= _changes(learner, task, lived.y is not None, jr.split(key, count))
-        else:
-            left_out.append(f"changes of {size:,} numbers over {moments:,} moments")
+    moments = len(lived.x)
+    count = min(_SAMPLE, _MOST_WORK // max(moments * size, 1))
+    if count:
+        sections |= _measured(learner, task, lived.y is not None, jr.split(key, count))
+    elif isinstance(learner, OnlineLearner) or _tasks_in_turn(task) > 1:
+        left_out.append(f"changes of {size:,} numbers over {moments:,} moments")
     return sections, left_out
 
 
@@ -167,21 +167,25 @@ def _strengths(learner: Any) -> dict[str, Any]:
     }
 
 
-def _changes(
-    learner: OnlineLearner, task: AbstractTask, told: bool, keys: jax.Array
-) -> dict[str, Any]:
-    """What the changes of some lifetimes, one a key, do; lifetimes first."""
+def _measured(
+    learner: Any, task: AbstractTask, told: bool, keys: jax.Array
+) -> dict[str, dict[str, Any]]:
+    """What some lifetimes keep, and what changes of weights in them do; one lifetime a key, first
+    axis."""
     found: dict[str, Any] = {}
-    if told:
+    on_line, parts = isinstance(learner, OnlineLearner) and told, _tasks_in_turn(task)
+    if on_line:
         measured = compiled_once(_alignment)(learner, task, keys)
         found["alignment"] = {"cosine": measured.cosine, "overall": measured.overall}
-    parts = _tasks_in_turn(task)
     if told and parts > 1:
         # A task of one's own may mean something else by the words that we go by.
         with contextlib.suppress(UsageError):
-            measured = compiled_once(_interference)(learner, task, parts, keys)
-            names = ("before", "retention", "first_order", "centred", "gradient_centred")
-            found["interference"] = {name: getattr(measured, name) for name in names}
+            kept = compiled_once(_in_turn)(retention, learner, task, parts, keys)
+            found["retention"] = {"before": kept.before, "retention": kept.retention}
+            if on_line:
+                measured = compiled_once(_in_turn)(interference, learner, task, parts, keys)
+                names = ("first_order", "centred", "gradient_centred")
+                found["interference"] = {name: getattr(measured, name) for name in names}
     return found
 
 
@@ -201,13 +205,15 @@ def _alignment(learner: OnlineLearner, task: AbstractTask, keys: jax.Array) -> A
     return jax.lax.map(one, keys)
 
 
-def _interference(learner: OnlineLearner, task: AbstractTask, parts: int, keys: jax.Array) -> Any:
+def _in_turn(measure: Any, learner: Any, task: AbstractTask, parts: int, keys: jax.Array) -> Any:
+    """`retention` or `interference` of the lifetimes."""
+
     def one(key: Key) -> Any:
         sample_key, life_key = jr.split(key)
         episode = task.sample(sample_key)
         groups = None
         if episode.criterion.rule_loss == "cross_entropy":
             groups = class_groups(episode, parts)
-        return interference(learner, episode, parts, groups=groups, key=life_key)
+        return measure(learner, episode, parts, groups=groups, key=life_key)
 
     return jax.lax.map(one, keys)

@@ -17,7 +17,7 @@ from metaplastic.analysis.lesions import (
     shuffled_feedback,
     without_feedback,
 )
-from metaplastic.analysis.lifetimes import class_groups, forgetting, seen_so_far
+from metaplastic.analysis.retention import class_groups, forgetting, retention, seen_so_far
 from metaplastic.learners.online import OnlineLearner
 from metaplastic.models import mlp, plastic_layers
 from metaplastic.rules.backprop import Backprop
@@ -27,6 +27,7 @@ from metaplastic.tasks.criteria import CLASSIFICATION, REGRESSION
 from metaplastic.tasks.sinusoid_sequence import SinusoidSequence
 
 interference = eqx.filter_jit(lifetimes.interference)
+retained = eqx.filter_jit(retention)
 update_alignment = eqx.filter_jit(lifetimes.update_alignment)
 TASK = SinusoidSequence(functions=3, batches=4, shots=5, queries=6)
 
@@ -55,11 +56,13 @@ def flp(getkey, **options):
 
 
 def test_tasks_on_different_inputs_leave_each_other_alone():
-    found = interference(linear_unit(), one_point_tasks([[1, 0], [0, 1]], [1, 2]), 2, key=jr.key(0))
-    assert np.allclose(found.before, [1, 4])
-    assert np.allclose(found.transfer, [[0.25, 4], [0.25, 1]])
-    assert np.allclose(found.retention, found.transfer)
-    assert forgetting(found.transfer) == 0
+    episode = one_point_tasks([[1, 0], [0, 1]], [1, 2])
+    kept = retained(linear_unit(), episode, 2, key=jr.key(0))
+    assert np.allclose(kept.before, [1, 4])
+    assert np.allclose(kept.transfer, [[0.25, 4], [0.25, 1]])
+    assert np.allclose(kept.retention, kept.transfer)
+    assert forgetting(kept.transfer) == 0
+    found = interference(linear_unit(), episode, 2, key=jr.key(0))
     # dW = [0.5, 0] and g = [-2, 0] of the first task, [0, -4] of the second.
     assert np.allclose(found.first_order, [[1, 0], [0, 4]])
     assert np.allclose(found.cosine, np.eye(2))
@@ -68,12 +71,12 @@ def test_tasks_on_different_inputs_leave_each_other_alone():
 
 
 def test_tasks_that_contradict_each_other_undo_each_other():
-    found = interference(
-        linear_unit(), one_point_tasks([[1, 0], [1, 0]], [1, -1]), 2, key=jr.key(0)
-    )
+    episode = one_point_tasks([[1, 0], [1, 0]], [1, -1])
+    kept = retained(linear_unit(), episode, 2, key=jr.key(0))
     # w: 0, then 0.5, then 0.5 - 0.75 = -0.25.
-    assert np.allclose(found.transfer, [[0.25, 2.25], [1.5625, 0.5625]])
-    assert forgetting(found.transfer) == pytest.approx(1.3125)
+    assert np.allclose(kept.transfer, [[0.25, 2.25], [1.5625, 0.5625]])
+    assert forgetting(kept.transfer) == pytest.approx(1.3125)
+    found = interference(linear_unit(), episode, 2, key=jr.key(0))
     assert np.allclose(found.first_order, [[1, -1], [-0.75, 2.25]])
     assert np.allclose(found.cosine, [[1, -1], [-1, 1]])
 
@@ -83,8 +86,11 @@ def test_questions_belong_to_the_tasks_that_they_are_said_to():
     turned = eqx.tree_at(
         lambda own: own.query, episode, jax.tree.map(lambda leaf: leaf[::-1], episode.query)
     )
-    found = interference(linear_unit(), turned, 2, groups=jnp.array([1, 0]), key=jr.key(0))
-    assert np.allclose(found.transfer, [[0.25, 4], [0.25, 1]])
+    groups = jnp.array([1, 0])
+    kept = retained(linear_unit(), turned, 2, groups=groups, key=jr.key(0))
+    assert np.allclose(kept.transfer, [[0.25, 4], [0.25, 1]])
+    found = interference(linear_unit(), turned, 2, groups=groups, key=jr.key(0))
+    assert np.allclose(found.first_order, [[1, 0], [0, 4]])
     y = jnp.eye(3)[jnp.array([2, 2, 0, 0, 1, 1])][:, None]
     asked = Query(jnp.zeros((3, 2)), jnp.eye(3))
     labelled = Episode(Stream(jnp.zeros((6, 1, 2)), y, None, None), asked, CLASSIFICATION)
@@ -161,9 +167,10 @@ def test_a_proposal_is_judged_and_not_lived(getkey):
     assert np.allclose(none.after, none.before)
 
 
-def test_impossible_divisions_are_refused(getkey):
+@pytest.mark.parametrize("measure", [retention, lifetimes.interference])
+def test_impossible_divisions_are_refused(getkey, measure):
     with pytest.raises(UsageError, match="12 moments and 18 questions cannot be divided among 5"):
-        interference(flp(getkey), sample(getkey()), 5, key=getkey())
+        measure(flp(getkey), sample(getkey()), 5, key=getkey())
 
 
 def test_lesions(getkey):

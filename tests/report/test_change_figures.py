@@ -11,14 +11,14 @@ def line(figure, number=0):
 
 
 def test_all_classes_met_so_far():
-    matrix = rows.changes()["interference"]["retention"]
+    matrix = rows.changes()["retention"]["retention"]
     figure = change_figures.tasks_seen([("FLP", matrix)], "accuracy")
     np.testing.assert_allclose(line(figure), [1, 0.75, 2 / 3, 0.625])
     assert figure.axes[0].get_xlabel() == "tasks learned so far"
 
 
 def test_what_is_kept_at_the_end_and_what_was_learned():
-    matrix = rows.changes()["interference"]["retention"]
+    matrix = rows.changes()["retention"]["retention"]
     alone = change_figures.retention([("FLP", matrix)], "accuracy", what=("class", "classes"))
     np.testing.assert_allclose(line(alone, 0), [1, 1, 1, 1])
     np.testing.assert_allclose(line(alone, 1), [0.5, 0.5, 0.5, 1])
@@ -28,7 +28,7 @@ def test_what_is_kept_at_the_end_and_what_was_learned():
 
 
 def test_bands_are_standard_errors():
-    matrix = np.repeat(rows.changes()["interference"]["retention"], 3, axis=0)
+    matrix = np.repeat(rows.changes()["retention"]["retention"], 3, axis=0)
     matrix[:3] -= 0.25
     figure = change_figures.retention([("FLP", matrix), ("OML", matrix)], "accuracy")
     mean, edges = line(figure), figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
@@ -37,7 +37,7 @@ def test_bands_are_standard_errors():
 
 
 def test_many_learners_have_a_panel_each():
-    matrix = rows.changes()["interference"]["retention"]
+    matrix = rows.changes()["retention"]["retention"]
     many = [
         (name, matrix * factor) for name, factor in zip("abcd", (1, 0.9, 0.8, 0.02), strict=True)
     ]

@@ -116,3 +116,28 @@ def test_divergence_in_the_fast_state_and_in_the_gradient():
         replica = jax.tree.map(lambda leaf: leaf[0], own.initial([0]))
         assert expected in str(diagnose(own, replica, 0))
         assert eqx.is_array(own.learner(replica).start)
+
+
+def test_a_loss_that_runs_away_names_the_array_that_grew_most():
+    import jax
+    import jax.numpy as jnp
+    from toys import Delta
+
+    from metaplastic.train.meta_diagnosis import diagnose
+
+    class Grows(Delta):
+        """Its weight is finite throughout, and its squared error is not."""
+
+        def step(self, life, x, y, *, key):
+            del x, y, key
+            return jnp.full_like(life, 3e25), jnp.zeros((2, 1))
+
+    own = MetaTrainer(
+        lambda key: Grows(jnp.ones(1), jnp.ones(1)), Line(), Unrolled(), MetaOptions()
+    )
+    replica = jax.tree.map(lambda leaf: leaf[0], own.initial([0]))
+    found = diagnose(own, replica, 0)
+    assert str(found).startswith("the loss is not finite in lifetime 0 (largest: ")
+    assert str(found).endswith("of the fast state, 3e+25)")
+    assert found.remedy == "other values of --learner.…, with which a lifetime stays finite"
+    assert diagnose(own, replica, 1).remedy == "a smaller --lr, --clip 1"

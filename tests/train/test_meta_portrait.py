@@ -44,11 +44,19 @@ def test_an_on_line_learner_in_continual_order_has_all_of_it():
     trainer = trainer_of(Part("online", {"hidden": (4,)}), task, Part("backprop"))
     state = trainer.initial([0])
     found = portrait(trainer, state, [0], np.zeros((1, 1)))
-    expected = {"about", "start", "end", "lifetime", "curves", "alignment", "interference"}
-    assert sections(found) == expected
+    expected = {"about", "start", "end", "lifetime", "curves", "retention"}
+    assert sections(found) == expected | {"alignment", "interference"}
     assert found["alignment/cosine"].shape[1:] == (4, 2)
     np.testing.assert_allclose(found["alignment/cosine"], 1, atol=1e-4)  # it is the gradient
-    assert found["interference/retention"].shape[1:] == (2, 2)
+    assert found["retention/retention"].shape[1:] == (2, 2)
+
+
+def test_a_learner_whose_changes_are_no_weights_has_what_it_keeps():
+    task = Part("sinusoid_sequence", {"functions": 2, "batches": 2, "shots": 1, "queries": 4})
+    trainer = trainer_of(Part("hebbian", {"hidden": (4,)}), task)
+    found = portrait(trainer, trainer.initial([0]), [0], np.zeros((1, 1)))
+    assert sections(found) == {"about", "start", "end", "lifetime", "curves", "retention"}
+    assert found["retention/before"].shape[1:] == (2,)
 
 
 def test_of_large_learners_maps_alone_are_left_out(monkeypatch):
@@ -87,7 +95,7 @@ def test_large_learners_have_fewer_lifetimes_measured(monkeypatch, tmp_path, mos
         assert len(found["alignment"]["cosine"]) == len(found["interference"]["centred"]) == count
         assert notes.texts == []
     else:
-        assert not {"alignment", "interference"} & set(found)
+        assert not {"alignment", "interference", "retention"} & set(found)
         assert notes.texts == ["not drawn: changes of 16 numbers over 4 moments"]
 
 

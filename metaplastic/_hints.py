@@ -56,13 +56,14 @@ def _literals(owner: type) -> Mapping[str, Any]:
         hints = get_type_hints(owner)
     except NameError:  # a hint of somebody's own that only a type checker can resolve
         return {}
-    return {name: hint for name, hint in hints.items() if _is_literal(hint)}
+    return {name: hint for name, hint in hints.items() if is_literal(hint)}
 
 
-def _is_literal(hint: Any) -> bool:
+def is_literal(hint: Any) -> bool:
+    """Is the hint a list of words, perhaps with None?"""
     if get_origin(hint) in (Union, UnionType):
         inner = [own for own in get_args(hint) if own is not NoneType]
-        return bool(inner) and all(map(_is_literal, inner))
+        return bool(inner) and all(map(is_literal, inner))
     return get_origin(hint) is Literal
 
 

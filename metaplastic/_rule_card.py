@@ -33,7 +33,7 @@ def portable(value: Any) -> Any:
 def check_card(card: Any, path: Path) -> None:
     """Raise `MetaplasticError` for a card without its parts, or with something else in them."""
     broken = f"{path} is no rule file: its card does not parse"
-    if not isinstance(card, dict) or type(card.get("schema")) is not int:
+    if not isinstance(card, dict) or type(card.get("schema")) is not int or card["schema"] < 1:
         raise MetaplasticError(broken)
     for name in _TABLES:
         if not isinstance(card.get(name, {} if name in _TABLES[2:] else None), dict):

@@ -124,7 +124,7 @@ def load(name_or_path: str | Path, *, own: Sequence[str] = ()) -> FiledRule:
         rule = kind(**reader.fields(kind, described["fields"]))
     except NotNamedError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         made = file.card.get("versions", {}).get("metaplastic")
         raise UsageError(
             f"{file.path} holds a rule that this metaplastic cannot make ({error}): it was written "
@@ -149,7 +149,10 @@ def read(path: Path) -> RuleFile:
         raise MetaplasticError(
             f"{path} is damaged, perhaps cut short ({error}): restore it from a copy"
         ) from error
-    card = _open(path, sealed, tensors)
+    try:
+        card = _open(path, sealed, tensors)
+    except RecursionError as error:
+        raise MetaplasticError(f"{path} is no rule file: its card is nested too deep") from error
     return RuleFile(path, card, tensors, data)
 
 
@@ -162,9 +165,9 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
         raise MetaplasticError(f"{path} is damaged, it ends too early: restore it from a copy")
     try:
         found = json.loads(data[8 : 8 + size]).get("__metadata__") or {}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise MetaplasticError(f"{path} is damaged ({error}): restore it from a copy") from error
-    if found.get("format") != _FORMAT:
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise MetaplasticError(
             f"{path} is no rule file: its metadata hold no card of a metaplastic rule"
         )
@@ -182,13 +185,13 @@ def _open(path: Path, sealed: Mapping[str, str], tensors: Mapping[str, np.ndarra
         raise changed
     try:
         card = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MetaplasticError(f"{path} is no rule file: its card does not parse") from error
     schema = card.get("schema") if isinstance(card, dict) else None
     if type(schema) is int and schema > SCHEMA:
         raise MetaplasticError(
-            f"{path} was written by a newer metaplastic (schema {schema}, this one reads up to "
-            f"{SCHEMA}): upgrade this one"
+            f"{path} was written by a newer metaplastic (its schema is above {SCHEMA}, the newest "
+            "that this one reads): upgrade this one"
         )
     check_card(card, path)
     if card["tensors"] != {name: _tensor_digest(value) for name, value in tensors.items()}:

@@ -1,9 +1,6 @@
 """scikit-learn's classifier on top of the trainer: any rule in a pipeline or a grid search."""
 
-import dataclasses
 import functools
-import operator
-import re
 from typing import Any
 
 import equinox as eqx
@@ -12,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from . import _registry
-from ._errors import DivergedError, UsageError, nearest, require_extra
+from ._errors import DivergedError, UsageError, require_extra
+from ._sklearn_arguments import arguments, checked, options_of, rule_of
 from .data import Dataset
 from .rules.base import AbstractRule
-from .train import Trainer, TrainOptions, fit
+from .train import Trainer, fit
 from .train.trainer import Replica
 
 require_extra("sklearn", "sklearn")
@@ -26,8 +23,6 @@ from sklearn.utils import check_random_state, column_or_1d  # noqa: E402
 from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
-_TRAIN_OPTIONS = ("hidden", "activation", "bias", "dropout", "epochs", "batch_size", "lr")
-_TRAIN_OPTIONS += ("optimiser", "momentum", "weight_decay", "clip", "schedule")
 _FEWEST, _MOST = 256, 4096
 """Examples that one call of a compiled prediction takes: powers of two between these."""
 
@@ -40,9 +35,10 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
     **Arguments:** `rule` is a name (`metaplastic list rules`), a `path.py:Name`, a rule's class or
     a rule; `rule_options` are fields of it, `{"feedback_scale": 0.2}`. `hidden` are the widths of
     the hidden layers. `standardise` brings every feature to zero mean and unit variance, as seen in
-    training. `batch_size` is at most the number of examples (`batch_size_` is what was used);
-    what is left over of an epoch's shuffled order is skipped. `random_state` decides every random
-    number. The others are the options of `metaplastic train`.
+    training; one that never varied there is only moved. `batch_size` is at most the number of
+    examples (`batch_size_` is what was used); what is left over of an epoch's shuffled order is
+    skipped. `random_state` decides every random number. The others are the options of
+    `metaplastic train`. Changes of arguments wait for the next `fit`.
 
     **Attributes:** `classes_`, `n_features_in_`, `feature_names_in_`, `batch_size_`; `loss_curve_`,
     the mean loss of every epoch; `weights_`, the arrays of the trained network; `rule_state_`,
@@ -109,16 +105,18 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
             raise UsageError(
                 f"y holds one class only ({self.classes_[0]!r}): a classifier needs at least two"
             )
-        self._fit_inputs(X)
+        self._parameters = self.get_params(deep=False)  # changes of them wait for the next fit
         self._examples = len(labels)
-        self.batch_size_ = min(self.batch_size, len(labels))
+        given = checked(self._parameters)
+        self.batch_size_ = min(given["batch_size"], len(labels))
+        self._fit_inputs(X)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         trainer = self._program().trainer.on(_dataset(self._inputs(X), labels, self.classes_))
-        outcome = fit(trainer, [seed], [self.lr], raise_divergence=False)
+        outcome = fit(trainer, [seed], [given["lr"]], raise_divergence=False)
         for own in outcome.diverged.values():
             raise DivergedError(
                 f"PlasticClassifier diverged at step {own.step}: {own.what} is {own.value} at "
-                f"lr={self.lr:g}; try a rate ten times smaller, or clip=1"
+                f"lr={given['lr']:g}; try a rate ten times smaller, or clip=1"
             )
         self.loss_curve_ = [r["loss"][0] for r in outcome.records if r["epoch"] > 0]
         self.weights_ = _arrays(outcome.state.model)
@@ -134,7 +132,7 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities [n, classes]: softmax of the scores, or, for a rule whose loss is the
         binary cross-entropy, their sigmoids divided by the sum."""
         scores = self._scores(X)
-        if _rule(self.rule, self.rule_options).loss == "binary_cross_entropy":
+        if self._rule().loss == "binary_cross_entropy":
             scores = -np.logaddexp(0, -scores)
         likely = np.exp(scores - scores.max(1, keepdims=True))
         return likely / likely.sum(1, keepdims=True)
@@ -145,13 +143,32 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def _fit_inputs(self, X: npt.NDArray[Any]) -> None:
-        """Mean and spread of the features; a feature that never varies stays at zero."""
-        spread = X.std(0)
-        self._mean = X.mean(0) if self.standardise else np.zeros(X.shape[1])
-        self._spread = np.where((spread > 0) & self.standardise, spread, 1.0)
+        """Mean and spread of the features. Of one that never varies the spread is rounding."""
+        if not self.standardise:
+            self._mean, self._spread = np.zeros(X.shape[1]), np.ones(X.shape[1])
+            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._mean, spread = X.mean(0), X.std(0)
+            # What n additions of the mean may leave of it (Chan, Golub & LeVeque 1983, section 2).
+            rounding = X.shape[0] * np.finfo(X.dtype).eps * np.abs(self._mean)
+        if not np.isfinite(spread).all():
+            feature = int(np.flatnonzero(~np.isfinite(spread))[0])
+            raise UsageError(
+                f"X[:, {feature}] reaches {np.abs(X[:, feature]).max():g}, and the square of that "
+                "is no number: divide it by a constant first"
+            )
+        self._spread = np.where(spread > rounding, spread, 1.0)
 
     def _inputs(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return ((X - self._mean) / self._spread).astype(np.float32)
+        with np.errstate(over="ignore"):
+            inputs = ((X - self._mean) / self._spread).astype(np.float32)
+        if not np.isfinite(inputs).all():
+            row, feature = np.argwhere(~np.isfinite(inputs))[0]
+            raise UsageError(
+                f"X[{row}, {feature}] is {X[row, feature]:g}, too far from the training data for "
+                "single precision: is it in the same units?"
+            )
+        return inputs
 
     def _scores(self, X: Any) -> npt.NDArray[np.float64]:
         """Scores [n, classes]; blocks of few sizes go through the network, so that few programs
@@ -168,23 +185,22 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
             found.append(np.asarray(scores, np.float64)[: len(block)])
         return np.concatenate(found)
 
+    def _rule(self) -> AbstractRule:
+        """The rule as it was at the last fit."""
+        with arguments():
+            return rule_of(self._parameters["rule"], self._parameters["rule_options"])
+
     def _program(self) -> "_Program":
-        """What is compiled for these parameters and shapes; kept for the next that are the same."""
-        rule = _rule(self.rule, self.rule_options)
-        given = {name: getattr(self, name) for name in _TRAIN_OPTIONS}
-        given |= {"hidden": _widths(self.hidden), "batch_size": self.batch_size_}
+        """What is compiled for the parameters of the last fit; kept for those that are the same."""
+        # The rate is an argument of what is compiled.
+        given = checked(self._parameters) | {"batch_size": self.batch_size_, "lr": 1.0}
         shape = self._examples, self.n_features_in_, len(self.classes_)
-        try:
-            _options(given).check()
-            given["lr"] = 1.0  # the rate is an argument of what is compiled
-            key = rule, tuple(given.items()), shape
+        key = self._rule(), tuple(given.items()), shape
+        with arguments():
             try:
                 return _kept_program(*key)
             except TypeError:  # a rule that holds arrays has no hash
                 return _Program(*key)
-        except UsageError as error:
-            message = re.sub(r"--([a-z-]+)", lambda m: m[1].replace("-", "_"), str(error))
-            raise UsageError(message) from error
 
 
 class _Program:
@@ -196,7 +212,7 @@ class _Program:
         examples, features, classes = shape
         x, y = np.zeros((examples, features), np.float32), np.arange(examples) % classes
         dataset = _dataset(x, y, np.arange(classes))
-        self.trainer = Trainer(rule, dataset, _options(dict(options)))
+        self.trainer = Trainer(rule, dataset, options_of(dict(options)))
         # Shapes are enough for `on`: the examples of an earlier fit are not kept.
         self.trainer.batches = jax.eval_shape(lambda: self.trainer.batches)
         keys, rates = jax.random.split(jax.random.key(0), 1), jnp.ones(1)
@@ -230,35 +246,6 @@ def _dataset(x: npt.NDArray[Any], labels: npt.NDArray[Any], classes: npt.NDArray
     )
 
 
-def _options(given: dict[str, Any]) -> TrainOptions:
-    """The options with these values, whatever they are: `check` speaks of those that are wrong."""
-    options = TrainOptions(alignment=False)
-    vars(options).update(given)
-    return options
-
-
 def _arrays(tree: Any) -> list[npt.NDArray[Any]]:
     """The leaves of the one replica; NumPy's arrays go through any pickle and copy."""
     return [np.asarray(leaf[0]) for leaf in jax.tree.leaves(tree)]
-
-
-def _widths(hidden: Any) -> tuple[int, ...]:
-    try:
-        return tuple(map(operator.index, hidden if np.iterable(hidden) else (hidden,)))
-    except TypeError as error:
-        raise UsageError(f"hidden={hidden!r}: give the widths as integers, (100,) say") from error
-
-
-def _rule(rule: Any, options: dict[str, Any] | None) -> AbstractRule:
-    """The rule of a name, a class or a rule, with its fields changed by `options`."""
-    options = options or {}
-    if isinstance(rule, str):
-        rule = _registry.load("rules", rule)
-    kind = rule if isinstance(rule, type) else type(rule)
-    if not issubclass(kind, AbstractRule):
-        raise UsageError(f"rule={rule!r}: give a name, a path.py:Name, a rule's class or a rule")
-    fields = [f.name for f in dataclasses.fields(kind) if f.init]
-    for name in options:
-        if name not in fields:
-            raise UsageError(f"rule_options: unknown field {name!r}: {nearest(name, fields)}")
-    return rule(**options) if isinstance(rule, type) else dataclasses.replace(rule, **options)

@@ -130,6 +130,14 @@ def test_any_byte_that_is_changed(path):
     assert said == {"changed", "damaged", "no rule file"}
 
 
+def nested(depth):
+    """A list in a list in a list."""
+    found = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 def field(**changed):
     """A change of the rule's options."""
     return lambda card: card["rule"]["fields"].update(changed)
@@ -141,8 +149,11 @@ def field(**changed):
         (
             lambda card: card.update(schema=2),
             MetaplasticError,
-            "was written by a newer metaplastic (schema 2, this one reads up to 1): upgrade",
+            "was written by a newer metaplastic (its schema is above 1, the newest that this one",
         ),
+        (lambda card: card.update(schema=0), MetaplasticError, "its card does not parse"),
+        (field(start=10**400), UsageError, "cannot make ("),
+        (lambda card: card.update(x=nested(800)), MetaplasticError, "nested too deep"),
         (
             lambda card: card["rule"].update(name="pol"),
             UsageError,
@@ -185,10 +196,16 @@ def test_cards_that_are_refused(change, kind, message, path):
 
 def test_files_of_something_else(tmp_path):
     path = tmp_path / "own.safetensors"
-    for content in (b"", b"hello, this is text", store.save({"a": np.zeros(3)})):
+    header = b'{"__metadata__":"x"}'
+    text = len(header).to_bytes(8, "little") + header
+    for content in (b"", b"hello, this is text", text, store.save({"a": np.zeros(3)})):
         path.write_bytes(content)
         with pytest.raises(MetaplasticError, match="is no rule file"):
             rule_file.load(path)
+    header = b'{"a":' * 20_000
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(MetaplasticError, match="is damaged"):
+        rule_file.load(path)
     with pytest.raises(UsageError, match=r"ends in \.safetensors"):
         rule_file.save(tmp_path / "rule.npz", Pool(), PoolState({}, None))
     with pytest.raises(UsageError, match=r"did you mean 'own\.safetensors'\?"):

@@ -171,6 +171,17 @@ def test_batch_is_at_most_the_data(blobs):
         ({"weight_decay": -1}, "weight_decay -1"),
         ({"hidden": (2.5,)}, "hidden=(2.5,)"),
         ({"hidden": (0,)}, "every width must be at least 1"),
+        ({"lr": "a"}, "lr='a': give a finite number"),
+        ({"lr": None}, "lr=None: give a finite number"),
+        ({"batch_size": "auto"}, "batch_size='auto': give a whole number"),
+        ({"batch_size": 2.5}, "batch_size=2.5: give a whole number"),
+        ({"epochs": 1.5}, "epochs=1.5: give a whole number"),
+        ({"bias": "no"}, "bias='no': give true or false"),
+        ({"standardise": None}, "standardise=None: give true or false"),
+        ({"clip": "x"}, "clip='x': give a finite number or nothing"),
+        ({"rule": "pepita", "rule_options": {"feedback_scale": np.nan}}, "feedback_scale=nan"),
+        ({"rule": "pepita", "rule_options": {"feedback_scale": -1}}, "rule_options feedback-scale"),
+        ({"rule": "backprop", "rule_options": {"loss": "bogus"}}, "rule_options loss bogus"),
     ],
 )
 def test_wrong_arguments_are_named(blobs, options, advice):
@@ -178,6 +189,42 @@ def test_wrong_arguments_are_named(blobs, options, advice):
         PlasticClassifier(**{**QUICK, **options}).fit(*blobs)
     assert advice in str(error.value)
     assert "--" not in str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers(blobs, fitted):
+    own = {**QUICK, "lr": np.float32(0.1), "epochs": np.int64(QUICK["epochs"]), "bias": np.True_}
+    again = PlasticClassifier(**own, random_state=0).fit(*blobs)
+    np.testing.assert_allclose(again.weights_[0], fitted.weights_[0], rtol=1e-4)
+
+
+def test_parameters_wait_for_the_next_fit(blobs):
+    x, y = blobs
+    own = PlasticClassifier(**QUICK, random_state=0).fit(x, y)
+    before = own.predict_proba(x)
+    own.set_params(activation="sigmoid", bias=False, rule="forward_forward", standardise=False)
+    np.testing.assert_array_equal(own.predict_proba(x), before)
+    assert len(own.set_params(rule="backprop").fit(x, y).weights_) < 4
+
+
+@pytest.mark.parametrize("value", [0.1, 0.0, -1e6 / 3])
+def test_a_feature_that_never_varies_is_not_scaled(blobs, value):
+    """Its spread is rounding, by which nothing is to be divided."""
+    x, y = blobs
+    wide = np.c_[x, np.full(len(x), value)]
+    own = PlasticClassifier(**QUICK, random_state=0).fit(wide, y)
+    np.testing.assert_allclose(own._inputs(wide)[:, -1], 0, atol=1e-9)
+    moved = wide + np.eye(5)[4] * 1e-3
+    np.testing.assert_allclose(own._inputs(moved)[:, -1], 1e-3, rtol=1e-3)
+    assert own.score(moved, y) == own.score(wide, y)
+
+
+def test_numbers_that_single_precision_has_not_are_named(blobs, fitted):
+    x, y = blobs
+    far = np.where(np.arange(x.size).reshape(x.shape) == 6, 1e39, x)
+    with pytest.raises(UsageError, match=r"X\[1, 2\] is 1e\+39, too far from the training data"):
+        fitted.predict(far)
+    with pytest.raises(UsageError, match=r"X\[:, 0\] reaches .*divide it by a constant first"):
+        PlasticClassifier(**QUICK).fit(x * 1e300, y)
 
 
 def test_divergence_is_an_error(blobs):

@@ -17,7 +17,10 @@ from ..train.design import Design, Part
 
 HORIZONS = (3, 10)
 """Multiples of the trained lifetime."""
-_LENGTHS = ("moments", "batches", "shots", "cycles", "updates", "trials", "length", "time", "steps")
+_LENGTHS = (
+    *("moments", "batches", "shots", "cycles", "updates", "trials", "length", "time", "steps"),
+    "pairs",
+)
 """What tasks call the number that makes a lifetime longer; the first that does so is taken."""
 _ACTIVATIONS = ("tanh", "relu", "softplus")
 
@@ -72,8 +75,9 @@ def _horizons(task: AbstractTask) -> Iterator[Variant]:
 
 def horizon_option(task: AbstractTask) -> str | None:
     """The option of a task that makes a lifetime proportionally longer and nothing else."""
-    for name in _LENGTHS:
-        value = getattr(task, name, None)
+    options = {own.name for own in dataclasses.fields(task)}
+    for name in (own for own in _LENGTHS if own in options):
+        value = getattr(task, name)
         if not isinstance(value, int) or isinstance(value, bool):
             continue
         try:
@@ -145,11 +149,18 @@ def _activations(design: Design) -> Iterator[Variant]:
 def _tasks(task: AbstractTask) -> Iterator[Variant]:
     if getattr(task, "permute", None) is False:
         yield Variant("permuted inputs", {"task.permute": True})
-    ways = getattr(task, "ways", None)
-    if isinstance(ways, int):
-        for name, other in (
-            ("half as many classes", ways // 2),
-            ("twice as many classes", 2 * ways),
-        ):
-            if other > 1:
-                yield Variant(name, {"task.ways": other})
+    if not hasattr(task, "ways"):
+        return
+    ways, every = getattr(task, "ways", None), _classes(task)
+    others = {
+        "half as many classes": (ways or every) // 2,
+        "twice as many classes": 2 * (ways or 0),
+    }
+    for name, other in others.items():
+        if other > 1:
+            yield Variant(name, {"task.ways": other})
+
+
+def _classes(task: AbstractTask) -> int:
+    """Classes of a lifetime that has all those of its group; 0 where that is not known."""
+    return min(map(len, getattr(task.load(), "groups", ())), default=0)

@@ -16,6 +16,7 @@ from .._types import Key
 from ..data import ImageClasses, load_classes, load_shared_classes
 from ._bank import Bank as Bank, affine, turned
 from ._counts import check_counts
+from ._permute import permuted
 from ._unread import AbstractUnread
 from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
@@ -81,6 +82,9 @@ class FewShot(AbstractUnread):
     rotations: Literal["none", "classes", "lifetime"] = eqx.field(static=True, default="none")
     """Quarter turns of a class are new classes (Santoro et al. 2016), or each class of a lifetime
     is turned at random."""
+
+    permute: bool = eqx.field(static=True, default=False)
+    """The values of an input in an order of its own in every lifetime."""
 
     def __check_init__(self):
         check_counts(self, "ways", "shots", "queries", "moments", "width", "resize")
@@ -221,7 +225,8 @@ class _LoadedFewShot(FewShot):
         else:
             x, y = (jnp.broadcast_to(a, (self.moments, *a.shape)) for a in (x, y))
         query = Query(_flat(asked), jnp.repeat(target, self.queries, 0))
-        return Episode(Stream(x, y, None, None), query, self.criterion)
+        episode = Episode(Stream(x, y, None, None), query, self.criterion)
+        return permuted(episode, key=jr.fold_in(key, 5)) if self.permute else episode
 
     def _classes(self, class_key: Key, turn_key: Key) -> tuple[jax.Array, jax.Array]:
         """Different classes in random order, and the quarter turns of each, [ways]."""

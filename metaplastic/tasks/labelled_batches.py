@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
@@ -18,6 +17,7 @@ from ..data import Dataset, by_class
 from ._bank import Bank, affine
 from ._class_groups import read_groups
 from ._counts import check_counts
+from ._permute import permuted
 from ._unread import AbstractUnread
 from .base import Episode, Query, Stream
 from .criteria import CLASSIFICATION, Criterion
@@ -187,22 +187,20 @@ class _LoadedLabelledBatches(LabelledBatches):
         if self.labels == "permuted":
             label = jr.permutation(label_key, self.outputs)[: len(members)]
         left_out = None if self.exam is not None else jr.randint(part_key, (), 0, _PARTS, jnp.int32)
-        order = jr.permutation(order_key, math.prod(self.input_shape)) if self.permute else None
 
         def drawn(bank: Bank, number: int, part: _Part, key: Key) -> tuple[jax.Array, jax.Array]:
             """Inputs and targets of so many random images."""
             class_key, image_key = jr.split(key)
             pick = jr.randint(class_key, (number,), 0, size, jnp.int32)
             x = bank.inputs(_places(bank, members[pick], part, key=image_key))
-            if order is not None:
-                x = x.reshape(number, -1)[:, order].reshape(x.shape)
             return x, jax.nn.one_hot(label[pick], self.outputs, dtype=x.dtype)
 
         count = self.moments * self.batch
         shown = drawn(self.lesson, count, _Part(left_out, False), shown_key)
         asked = drawn(self.exam or self.lesson, self.queries, _Part(left_out, True), asked_key)
         x, y = (own.reshape(self.moments, self.batch, *own.shape[1:]) for own in shown)
-        return Episode(Stream(x, y, None, None), Query(*asked), self.criterion)
+        episode = Episode(Stream(x, y, None, None), Query(*asked), self.criterion)
+        return permuted(episode, key=order_key) if self.permute else episode
 
     def _members(self, key: Key) -> tuple[jax.Array, jax.Array]:
         """Numbers of the lifetime's classes, and how many of them count."""

@@ -11,6 +11,7 @@ import jax.random as jr
 from .._errors import UsageError, unknown
 from .._types import Key
 from ._counts import check_counts
+from ._permute import permuted
 from ._plane import FUNCTIONS, randomness
 from .base import AbstractTask, Episode, Query, Stream
 from .criteria import CLASSIFICATION, REGRESSION, Criterion
@@ -50,6 +51,8 @@ class PlaneFunctions(AbstractTask):
     """Points of a moment."""
     queries: int = eqx.field(static=True, default=128)
     """Points asked for at the end."""
+    permute: bool = eqx.field(static=True, default=False)
+    """The coordinates in an order of their own in every lifetime."""
 
     def __check_init__(self):
         check_counts(self, "moments", "batch", "queries")
@@ -87,4 +90,5 @@ class PlaneFunctions(AbstractTask):
             return points[:shown].reshape(self.moments, self.batch, 2)
 
         stream = Stream(batches(x), batches(y), None, None)
-        return Episode(stream, Query(x[shown:], y[shown:]), self.criterion)
+        episode = Episode(stream, Query(x[shown:], y[shown:]), self.criterion)
+        return permuted(episode, key=jr.fold_in(key, 2)) if self.permute else episode

@@ -1,5 +1,6 @@
 """A learned rate under changed designs: rows, what is refused, and the standard variants."""
 
+import dataclasses
 import json
 
 import equinox as eqx
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from trained_runs import DESIGN, RATES, make_run
 
+from metaplastic import _registry
 from metaplastic._errors import MetaplasticError, UsageError
 from metaplastic.analysis import transfer_run
 from metaplastic.analysis.trained_run import read_trained
@@ -136,7 +138,27 @@ def test_standard_variants_of_designs():
     assert names["hidden layers twice as wide"].changes == {"learner.hidden": (2048,)}
 
 
+def test_classes_of_a_task_that_has_all_of_them_and_inputs_of_several():
+    """Half of the classes of digits where lifetimes have all; no more than there are."""
+    for name, learner in {"labelled_batches": "blur", "plane_functions": "blur"}.items():
+        design = Design(learner=Part(learner), task=Part(name))
+        found = {own.name: own.changes for own in variants(design)}
+        assert found["permuted inputs"] == {"task.permute": True}
+        assert "twice as many classes" not in found
+        halves = {"task.ways": 5} if name == "labelled_batches" else None
+        assert found.get("half as many classes") == halves
+
+
+@pytest.mark.parametrize("name", _registry.names("tasks"))
+def test_every_task_can_be_asked_for_its_horizon(name):
+    """Where it needs no data: an option of the task that makes its lifetimes longer, or none."""
+    task = _registry.load("tasks", name)()
+    option = horizon_option(task)
+    assert option is None or option in {own.name for own in dataclasses.fields(task)}
+
+
 def test_what_makes_a_lifetime_longer():
+    assert horizon_option(_registry.load("tasks", "associative_retrieval")()) == "pairs"
     assert horizon_option(LabelledBatches().load()) == "moments"
     assert horizon_option(FewShot().load()) == "shots"
     assert horizon_option(FewShot(moments=3).load()) == "moments"

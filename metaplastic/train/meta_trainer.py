@@ -18,6 +18,7 @@ import numpy as np
 from .._compiling import quick_options
 from .._devices import Spread
 from .._errors import UsageError
+from .._memory import require_memory
 from .._types import Key
 from ..learners.base import AbstractLearner
 from ..learners.paths import path_name
@@ -104,10 +105,13 @@ class MetaTrainer:
 
     def initial(self, seeds: Sequence[int], values: Sequence[float] = ()) -> MetaReplica:
         """The replicas of all seeds and species, stacked; `values`, one a seed, are those of the
-        field that varies."""
+        field that varies. Raises `UsageError` where they are larger than memory."""
         species = self.options.species
         own = jnp.asarray(values or [0.0] * len(seeds), jnp.float32)
-        return self._jit_start(keys_of(seeds, species), jnp.repeat(own, species))
+        given = keys_of(seeds, species), jnp.repeat(own, species)
+        fix = "--learner.hidden, or fewer --seeds or --species"
+        require_memory(jax.eval_shape(self._jit_start, *given), fix=fix)
+        return self._jit_start(*given)
 
     def _start(self, keys: jax.Array, values: jax.Array) -> MetaReplica:
         def one(key: Key, value: jax.Array) -> MetaReplica:

@@ -17,6 +17,7 @@ import jax.random as jr
 
 from .._compiling import quick_options
 from .._devices import Spread
+from .._memory import require_memory
 from .._types import Key
 from ..data import Dataset
 from ..models import absorb_statistics, weights
@@ -105,9 +106,13 @@ class Trainer:
     # Set-up
 
     def initial(self, seeds: Sequence[int], rates: Sequence[float]) -> Replica:
-        """One replica for each pair of seed and learning rate, stacked."""
-        keys = jnp.stack([jr.key(seed) for seed in seeds])
-        return self.start(keys, jnp.asarray(rates, jnp.float32))
+        """One replica for each pair of seed and learning rate, stacked.
+
+        Raises `UsageError` where they are larger than memory.
+        """
+        given = jnp.stack([jr.key(seed) for seed in seeds]), jnp.asarray(rates, jnp.float32)
+        require_memory(jax.eval_shape(self.start, *given), fix="--hidden, or fewer --seeds")
+        return self.start(*given)
 
     def _start(self, keys: jax.Array, rates: jax.Array) -> Replica:
         def one(key: Key, rate: jax.Array) -> Replica:

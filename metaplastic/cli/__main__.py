@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -84,5 +85,16 @@ def _explain(error: Exception, *, debug: bool) -> int:
     if len(sentence) > 300:
         sentence = sentence[:300] + " …"
     again = "" if debug else " (run again with --debug to see where)"
-    print(f"metaplastic: error: {type(error).__name__}: {sentence}{again}", file=sys.stderr)
+    said = f"{type(error).__name__}{_place(error)}: {sentence}{again}"
+    print(f"metaplastic: error: {said}", file=sys.stderr)
     return 1
+
+
+def _place(error: Exception) -> str:
+    """` (mine.py, line 3)`: the last line of a file of one's own that the error passed through."""
+    installed = (str(Path(__file__).parents[1]), *sysconfig.get_paths().values())
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).is_file() and not frame.filename.startswith(installed):
+            place = f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return place

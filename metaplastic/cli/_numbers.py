@@ -2,27 +2,42 @@
 
 import typing
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
-from metaplastic._errors import require_number
+from metaplastic._errors import UsageError, require_number
 
 
 def require_numbers(argv: list[str], hint_of: Callable[[str], Any]) -> None:
-    """Raise `UsageError` for a number that is not finite or too large to count with.
+    """Raise `UsageError` for a number that is not finite or too large to count with, and for what
+    is no number where an option takes a single one.
 
-    `hint_of` is the type of an option, as it is written (None: unknown). What is no number at all,
-    or not of the option's type, is for the parser to refuse.
+    `hint_of` is the type of an option, as it is written (None: unknown). All else that is not of
+    the option's type is for the parser to refuse.
     """
-    option = ""
+    option, first = "", False
     for token in argv:
         text = token
         if token.startswith("--"):
+            first = True
             option, equals, text = token.partition("=")
             if not equals:
                 continue
-        number = _number(text, _kinds(hint_of(option)))
+        kinds = _kinds(hint_of(option))
+        number = _number(text, kinds)
         if number is not None:
             require_number(option, number)
+        elif first and kinds - {NoneType} and kinds <= {int, float, NoneType}:
+            _refuse(option, text, kinds)
+        first = False
+
+
+def _refuse(option: str, text: str, kinds: set[Any]) -> None:
+    """Raise `UsageError`, but for the word by which an option says that there is none."""
+    if NoneType in kinds and text == "None":
+        return
+    wanted = "a number" if float in kinds else "a whole number"
+    raise UsageError(f"{option} {text}: it must be {wanted}")
 
 
 def _number(text: str, kinds: set[Any]) -> int | float | None:

@@ -7,6 +7,7 @@ task or a learner.
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import re
 import tomllib
@@ -52,6 +53,9 @@ def parse(argv: list[str], options_type: type[Options], *, command: str, about: 
         if token.startswith("--") and token != "--help" and _key(token, known) not in known:
             raise UsageError(f"unknown option {token!r}: {_nearest_option(token, known)}")
     argv = _config_tokens(argv, known) + argv
+    for option, value in itertools.pairwise([*argv, "--"]):
+        if option == "--out=" or (option == "--out" and not value):
+            raise UsageError("--out '': name a folder")
     require_numbers(argv, lambda option: known.get(_key(option, known)))
     options = _tyro(argv, options_type, command, about)
     seeds = getattr(options, "seeds", None)

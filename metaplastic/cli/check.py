@@ -40,8 +40,14 @@ def main(argv: list[str]) -> int:
         _options.parse(["--help"], CheckCommand, command="check NAME", about=_ABOUT)
     name, rest = _options.take_name(argv, _WHAT, "check NAME [--only CHECK …]")
     member = _load(name)
+    from metaplastic.rules.pool import Term
     from metaplastic.testing import check_member, kind_of
 
+    if isinstance(member, Term):
+        raise UsageError(
+            f"{name} is a term of the rule pool, which is not tried by itself: pass it on, check "
+            f"pool --rule.terms {name}"
+        )
     kind = kind_of(member)
     parts = {}
     if any(token.startswith((f"--{kind}.", "--help", "-h")) for token in rest):

@@ -44,6 +44,11 @@ def read_keys(path: Path, keys: Sequence[str]) -> list[npt.NDArray[Any]]:
     """Arrays of an `.npz`, as they are stored; `DataError` if it is not a whole one with them."""
     if path.suffix in PICKLES:
         raise refusal(path, keys)
+    if path.is_dir():
+        raise DataError(
+            f"{path} is a folder: give the path of an .npz with {', '.join(keys)}; folders of "
+            "images by class are for the tasks image_patterns and few_shot"
+        )
     if not path.is_file():
         raise DataError(f"there is no file {path}: give the path of an .npz with {', '.join(keys)}")
     if not zipfile.is_zipfile(path):

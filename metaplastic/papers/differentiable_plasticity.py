@@ -1,5 +1,8 @@
-"""Differentiable plasticity: patterns, images, Omniglot (Miconi, Clune & Stanley, ICML 2018); and
-what modulation adds to it (Miconi, Rawal, Clune & Stanley, "Backpropamine", ICLR 2019)."""
+"""Differentiable plasticity (Miconi, Clune & Stanley, 2018), and modulated (Miconi et al., 2019).
+
+Patterns, images and Omniglot: "Differentiable plasticity: training plastic neural networks with
+backpropagation", ICML. What modulation adds: "Backpropamine", ICLR.
+"""
 
 from typing import Any
 

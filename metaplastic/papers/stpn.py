@@ -1,5 +1,7 @@
-"""Short-term plasticity neurons (Garcia Rodriguez, Guo & Moraitis, ICML 2022): retrieval and
-familiarity, beside networks of equal size.
+"""Short-term plasticity neurons beside networks of equal size (Garcia Rodriguez et al., 2022).
+
+Garcia Rodriguez, Guo & Moraitis, "Short-term plasticity neurons learning to learn and forget",
+ICML: retrieval by association, and familiarity.
 
 The paper's own numbers are not quoted: it gives them as figures. Its mazes, Atari games and robots
 are not part of this package.

@@ -95,7 +95,7 @@ def test_help_has_the_rules_own_words(capsys):
         ("--feedback-scale 3", ("'--rule.feedback-scale'",)),
         ("--no-momentum", ("'--no-momentum'",)),
         ("--rule.mode hebian", ("--rule.mode", "'hebian'", "'hebbian'")),
-        ("--seed x", ("--seed", "'x'")),
+        ("--seed x", ("--seed x: it must be a whole number",)),
         ("--seed", ("--seed",)),
         ("--seeds 0", ("--seeds 0", "at least 1")),
         ("surplus", ("unexpected argument", "surplus")),

@@ -1,6 +1,6 @@
 """Rules over random feedback: which terms survive, and what a rule does to a lifetime."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -64,6 +64,9 @@ def survivors(design: Design, options: MetaOptions, name: str) -> Study:
         rows = {"": outcome.test.mean(-1), "survivors": count}
         rows |= {name: own.astype(np.float64) for name, own in some.items()}
         metrics = {"survivors": f"terms of {len(values)}", **dict.fromkeys(some, "part of seeds")}
+        last = {own: np.asarray(values[own][-1], np.float64) for own in values if alive[own].any()}
+        thetas = _thetas(last)
+        rows, metrics = rows | thetas, metrics | dict.fromkeys(thetas, "coefficient")
         return Found(rows, data, metrics)
 
     return study
@@ -76,6 +79,13 @@ def _alive(values: Sequence[Any], name: str, options: MetaOptions) -> np.ndarray
     rate = rates[0] if rates else options.lr
     last = np.asarray(values[-max(len(values) // 10, 1) :], np.float64)
     return np.abs(last.mean(0)) > 10 * rate
+
+
+def _thetas(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Rows of the coefficients at the end of meta-training, [seeds]; means of those of a layer or
+    a synapse."""
+    own = {name: np.asarray(value, np.float64) for name, value in sorted(values.items())}
+    return {f"theta of {name}": v.reshape(len(v), -1).mean(-1) for name, v in own.items()}
 
 
 # A lifetime
@@ -163,7 +173,13 @@ def in_a_lifetime(design: Design, options: MetaOptions, name: str) -> Study:
         }
         layers = len(plastic_layers(trainer.learner(outcome.state, 0).model))
         angles = {f"angle of layer {i + 1}": angle[:, -1, i] for i in range(layers - 1)}
-        rows = {"": outcome.test.mean(-1), **angles}
-        return Found(rows, data, dict.fromkeys(angles, "degrees to backpropagation"))
+        defects = {"first": defect[:, 0].mean(-1), "last": defect[:, -1].mean(-1)}
+        defects = {f"weights, {own} of {_POINTS} points": v for own, v in defects.items()}
+        thetas = _thetas(outcome.state.learner.state.coefficients)
+        rows = {"": outcome.test.mean(-1), **angles, **thetas, **defects}
+        metrics = dict.fromkeys(angles, "degrees to backpropagation")
+        metrics |= dict.fromkeys(thetas, "coefficient")
+        metrics |= dict.fromkeys(defects, "|z - W W^T y|^2, mean of layers")
+        return Found(rows, data, metrics)
 
     return study

@@ -96,7 +96,8 @@ def _retrieval() -> Experiment:
             "without choosing one by validation. Short-term "
             "plasticity divides memories before they decay (`pre`). Modulated plasticity is "
             "backpropamine's simple form with the inputs through weights. Energy: sum |G| u^2 over "
-            "all synapses but the read-out's, mean over moments, after meta-training."
+            "all synapses but the read-out's, mean over moments, after meta-training; of STPN with "
+            "|G| / n, which is what acts where a unit divides by its norm n."
         ),
     )
 

@@ -44,10 +44,16 @@ class Table:
             console.print(Text(note))
 
     def _widths(self) -> list[int]:
-        """Columns hold their longest cell (up to 26 letters) and the words of their heads."""
+        """Columns hold their longest cell and the words of their heads. Cells are cut after 26
+        letters, unless that would make two of them alike."""
+
+        def width(cells: list[str], head: str) -> int:
+            alike = len({cell[:25] for cell in cells}) < len(set(cells))
+            longest = max(map(len, cells), default=0)
+            return max([longest if alike else min(26, longest), *map(len, head.split())])
+
         return [
-            max([min(26, len(row[i])) for row in self.rows] + [len(w) for w in column.split()])
-            for i, column in enumerate(self.columns)
+            width([row[i] for row in self.rows], column) for i, column in enumerate(self.columns)
         ]
 
     def markdown(self) -> str:

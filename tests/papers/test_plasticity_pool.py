@@ -62,8 +62,23 @@ def test_survivors(tmp_path):
     assert found.rows["survivors"].tolist() == [1, 1]
     assert found.data["survives"] == {"oja": [False] * 2, "pseudo_gradient": [True] * 2}
     assert found.rows["pseudo_gradient survives"].tolist() == [1, 1]
-    assert list(found.rows) == ["", "survivors", "pseudo_gradient survives"]
-    assert set(found.metrics) == {"survivors", "pseudo_gradient survives"}
+    assert list(found.rows) == [
+        *("", "survivors", "pseudo_gradient survives", "theta of pseudo_gradient"),
+    ]
+    assert set(found.metrics) == set(found.rows) - {""}
+    last = np.asarray(found.data["values"]["pseudo_gradient"][-1])
+    np.testing.assert_array_equal(found.rows["theta of pseudo_gradient"], last)
+
+
+def test_coefficients_and_orthonormality_are_rows(tmp_path):
+    options = dataclasses.replace(designs.options("quick", {}), steps=2, test_lifetimes=2)
+    study = studies.in_a_lifetime(small({"terms": ("pseudo_gradient=0.01",)}, ()), options, "one")
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        found = study((0, 1), folder, Silent())
+    assert found.rows["theta of pseudo_gradient"].shape == (2,)
+    defect = np.asarray(found.data["defect"])
+    row = found.rows["weights, last of 25 points"]
+    assert np.isclose(row.mean(), defect[-1].mean())
 
 
 def test_what_ships_is_what_survives():

@@ -72,7 +72,8 @@ def test_survivors(tmp_path):
 
 def test_coefficients_and_orthonormality_are_rows(tmp_path):
     options = dataclasses.replace(designs.options("quick", {}), steps=2, test_lifetimes=2)
-    study = studies.in_a_lifetime(small({"terms": ("pseudo_gradient=0.01",)}, ()), options, "one")
+    design = small({"terms": ("pseudo_gradient=0.01",)}, (4,))
+    study = studies.in_a_lifetime(design, options, "one")
     with RunFolder.create(tmp_path / "run", "run") as folder:
         found = study((0, 1), folder, Silent())
     assert found.rows["theta of pseudo_gradient"].shape == (2,)

@@ -4,9 +4,11 @@ import functools
 import math
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from metaplastic._errors import UsageError, nearest
+
+T = TypeVar("T")
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
@@ -34,6 +36,22 @@ def misfit(hint: Any, value: Any) -> str | None:
     if kind not in _WORDS:
         return "nothing that a file can hold"
     return None if _is(kind, value) else _WORDS[kind]
+
+
+def restored(kind: type[T], record: Mapping[str, Any]) -> T:
+    """A dataclass of options from what a run's config says of it.
+
+    Raises `UsageError` for an option that there is not, or whose value is of another type.
+    """
+    hints, fields = get_type_hints(kind), {}
+    for name, value in record.items():
+        if name not in hints:
+            raise UsageError(f"config.json has an unknown option {name!r}: {nearest(name, hints)}")
+        wanted = misfit(hints[name], value)
+        if wanted is not None:
+            raise UsageError(f"config.json has {name} {value!r} where {wanted} belongs: restore it")
+        fields[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**fields)
 
 
 def check_choices(owner: Any, prefix: str) -> None:

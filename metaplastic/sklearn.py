@@ -112,7 +112,8 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
         self._fit_inputs(X)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         trainer = self._program().trainer.on(_dataset(self._inputs(X), labels, self.classes_))
-        outcome = fit(trainer, [seed], [given["lr"]], raise_divergence=False)
+        with arguments():
+            outcome = fit(trainer, [seed], [given["lr"]], raise_divergence=False)
         for own in outcome.diverged.values():
             raise DivergedError(
                 f"PlasticClassifier diverged at step {own.step}: {own.what} is {own.value} at "

@@ -1,6 +1,7 @@
 """Continue a run from its last checkpoint."""
 
 import dataclasses
+import functools
 import importlib
 from typing import Any
 
@@ -35,13 +36,25 @@ def main(argv: list[str]) -> int:
         module = _module(command)
         if module is None:
             raise MetaplasticError(f"{path} is a run of {command!r}, which cannot be resumed")
+        done = folder.result_path.exists()
         return _running.run_into(
             folder,
             lambda progress: module.resume(folder, progress),
-            module.show,
+            functools.partial(_show, module, folder) if done else module.show,
             quiet=call.quiet,
             json=call.json,
         )
+
+
+def _show(module: Any, folder: RunFolder, result: dict[str, Any]) -> None:
+    """Show a result that was there. Raises `MetaplasticError` for one that somebody has changed."""
+    try:
+        module.show(result)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise MetaplasticError(
+            f"{folder.result_path} is not what this run has written ({error!r}): delete it, and "
+            "resume makes it again from the last checkpoint"
+        ) from error
 
 
 def _module(command: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._hints import restored
 from ..meta.base import AbstractSearch
 from ..report.records import RunFolder
 from .design import Design, Made, display_name, restore_design
@@ -88,11 +89,8 @@ def require_same_data(config: Mapping[str, Any], made: Made, folder: RunFolder) 
 
 
 def restore_meta_options(record: Mapping[str, Any]) -> MetaOptions:
-    """The options of a record."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
-    }
-    return MetaOptions(**fields)
+    """The options of a record. Raises `UsageError` where they are not."""
+    return restored(MetaOptions, record)
 
 
 def _run(

@@ -11,6 +11,7 @@ from .. import _registry, data
 from .._devices import check_share
 from .._errors import UsageError
 from .._files import write_atomic
+from .._hints import restored
 from .._rule_card import absolute, needed_of
 from ..report.records import RunFolder
 from ..rule_file import FiledRule, load as load_rule_file
@@ -137,11 +138,8 @@ def require_same_data(config: Mapping[str, Any], folder: RunFolder) -> data.Data
 
 
 def restore_options(record: Mapping[str, Any]) -> TrainOptions:
-    """The options of a record."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
-    }
-    return TrainOptions(**fields)
+    """The options of a record. Raises `UsageError` where they are not."""
+    return restored(TrainOptions, record)
 
 
 def _run(

@@ -309,6 +309,32 @@ def test_damaged_config(says, unfinished, text):
     assert contents(unfinished) == before
 
 
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ({"epochs": "two"}, "has epochs 'two' where a whole number belongs"),
+        ({"epocs": 2}, "unknown option 'epocs': did you mean 'epochs'?"),
+        ({"hidden": [4.5]}, "has hidden [4.5] where a list of which each is a whole number"),
+    ],
+)
+def test_options_of_another_type_in_a_config(says, unfinished, change, advice):
+    config = json.loads((unfinished / "config.json").read_text())
+    config["options"] |= change
+    (unfinished / "config.json").write_text(json.dumps(config))
+    assert advice in says(2, "resume", "run", "--quiet")
+
+
+def test_result_of_something_else(says, finished):
+    """Named, with the way back."""
+    whole = json.loads((finished / "result.json").read_text())
+    (finished / "result.json").write_text('{"schema": 1}')
+    assert "result.json is not what this run has written" in says(1, "resume", "run", "--quiet")
+    (finished / "result.json").unlink()
+    assert main(["resume", "run", "--quiet"]) == 0
+    again = json.loads((finished / "result.json").read_text())
+    assert without_times(again) == without_times(whole)
+
+
 def test_damaged_metrics(says, unfinished):
     lines = (unfinished / "metrics.jsonl").read_text().splitlines()
     (unfinished / "metrics.jsonl").write_text("\n".join([lines[0], lines[1][:20], *lines[2:], ""]))

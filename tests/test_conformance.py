@@ -28,7 +28,7 @@ _LONG = {
     *("blur", "labelled_batches", "plane_functions", "associative_retrieval"),
     *("continual_familiarity", "complex_synapse", "contrastive", "fast_weights", "stpn", "cma_es"),
     *("hebbian_recurrent", "lstm", "hebb_ff", "reversal"),
-    *("cue_reward", "regularisation", "reptile", "hebbian_recursion", "first_order"),
+    *("cue_reward", "regularisation", "reptile", "hebbian_recursion", "first_order", "persistent"),
 }
 """Learners, tasks and estimators that are tried on demand: long to compile, or near kin of those
 that are always tried."""

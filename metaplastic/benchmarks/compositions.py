@@ -16,6 +16,7 @@ OPTIONS = MetaOptions(steps=300, meta_batch=8, lr=3e-3, test_lifetimes=200)
 VARIANTS = {
     "truncated": {"truncated, 2 moments": {"steps": 2}},
     "evolution": {"evolution": {}, "evolution, segments": {"segment": 2}},
+    "persistent": {"persistent, 2 moments": {"segment": 2}},
 }
 """Of estimators whose defaults are not what is to be shown: labels, with options."""
 

@@ -1,6 +1,8 @@
-"""A lifetime whose learner is another one in every segment, and the loss of each segment."""
+"""A lifetime whose learner is another one in every segment, and the loss of each segment; or one
+segment alone."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +11,7 @@ import jax.random as jr
 
 from .._types import Key
 from ..learners.base import AbstractLearner, Life
-from ..learners.lifetime import Lived, Moment, judge, perceive_stream, stepper
+from ..learners.lifetime import Lived, Moment, Verdict, judge, perceive_stream, stepper
 from ..tasks.base import Episode, Stream
 
 
@@ -50,9 +52,54 @@ def segmented_losses(
     if episode.query is None:
         return losses
     last = learner_of(jnp.asarray(losses.shape[0] - 1, jnp.int32))
-    answers = last.predict(life, last.perceive(episode.query.x))
-    questions = Episode(
-        Stream(episode.stream.x, None, None, None), episode.query, episode.criterion
-    )
-    asked = judge(questions, Lived(life, answers, answers)).loss
-    return losses.at[-1].add(asked)
+    return losses.at[-1].add(_asked(last, life, episode).loss)
+
+
+def live_segment(
+    learner: AbstractLearner,
+    life: Life,
+    episode: Episode,
+    index: jax.Array,
+    segment: int,
+    *,
+    key: Key,
+) -> tuple[Life, Verdict]:
+    """Segment `index` of a lifetime, and at the lifetime's end the questions.
+
+    Loss and metric are shares: over segments they sum to the lifetime's. `key` is that of all
+    steps. Where `segment` does not divide the stream, the last segment is shorter.
+    """
+    stream, length = episode.stream, episode.stream.x.shape[0]
+    times = index * segment + jnp.arange(segment, dtype=jnp.int32)
+    # Beyond its end the last moment stands in, which then neither happens nor counts.
+    own = jax.tree.map(lambda leaf: leaf[jnp.minimum(times, length - 1)], stream)
+    mask, weight = own.mask, own.weight
+    if length % segment:
+        real = times < length
+        mask = real if mask is None else mask & real
+        weight = None if weight is None else jnp.where(real, weight, 0)
+    moments = Moment(perceive_stream(learner, own.x), own.y, mask, times)
+    life, outputs = jax.lax.scan(stepper(learner, key=key), life, moments)
+    part = Episode(Stream(own.x, None, own.target, weight), None, episode.criterion)
+    found = judge(part, Lived(life, outputs, None))
+    if episode.query is not None:
+        ask = partial(_asked, learner, life, episode)
+        nothing = jax.tree.map(lambda own: jnp.zeros(own.shape, own.dtype), jax.eval_shape(ask))
+        last = index == -(-length // segment) - 1
+        asked = jax.lax.cond(last, ask, lambda: nothing)
+        return life, Verdict(found.loss + asked.loss, asked.metric)
+    if weight is None or stream.weight is None:
+        return life, found
+    share = weight.sum()
+    # A segment without a weight has no mean.
+    metric = jnp.where(share > 0, found.metric * share / stream.weight.sum(), 0)
+    return life, Verdict(found.loss, metric)
+
+
+def _asked(learner: AbstractLearner, life: Life, episode: Episode) -> Verdict:
+    """Loss and metric of the questions alone."""
+    assert episode.query is not None
+    answers = learner.predict(life, learner.perceive(episode.query.x))
+    stream = Stream(episode.stream.x, None, None, None)
+    questions = Episode(stream, episode.query, episode.criterion)
+    return judge(questions, Lived(life, answers, answers))

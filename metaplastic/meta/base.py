@@ -86,15 +86,17 @@ class AbstractMetaGradient(eqx.Module):
 
 
 class Moved(NamedTuple):
-    """What one step of a search came to."""
+    """What one meta-step came to."""
 
     arrays: Any
     """The meta-parameters after it, with None at every other leaf."""
     state: Any
-    """What the search carries on."""
+    """What the search, or the optimiser, carries on."""
     aux: MetaAux
     usable: jax.Array
     """Whether anything finite was found; a boolean."""
+    lives: Any = None
+    """What an estimator that goes on carries on."""
 
 
 class AbstractSearch(AbstractMetaGradient):
@@ -119,6 +121,44 @@ class AbstractSearch(AbstractMetaGradient):
         arrays = learned(learner, where)[0]
         moved = self.advance(learner, self.begin(arrays), episodes, key=key, where=where)
         return jax.tree.map(lambda old, new: old - new, arrays, moved.arrays), moved.aux
+
+
+class Continued(NamedTuple):
+    """What an estimator that goes on found in one meta-step."""
+
+    gradient: Gradient
+    aux: MetaAux
+    lives: Any
+    """What it carries on."""
+
+
+class AbstractOngoing(AbstractMetaGradient):
+    """An estimator whose lifetimes take several meta-steps, each of which lives a part of them.
+
+    Called like other estimators, it gives the estimate of whole lifetimes.
+    """
+
+    @abc.abstractmethod
+    def turns(self, moments: int) -> int:
+        """Meta-steps that a lifetime of so many moments takes."""
+
+    @abc.abstractmethod
+    def begin(self, learner: AbstractLearner, episodes: Episode, *, key: Key, where: Any) -> Any:
+        """What is carried from one meta-step to the next; a pytree of arrays, before the first of
+        those that live these lifetimes."""
+
+    @abc.abstractmethod
+    def go_on(
+        self,
+        learner: AbstractLearner,
+        lives: Any,
+        episodes: Episode,
+        turn: jax.Array,
+        *,
+        key: Key,
+        where: Any,
+    ) -> Continued:
+        """Live part `turn` of these lifetimes; all their parts are given the same `key`."""
 
 
 def learned(learner: AbstractLearner, where: Any = None) -> tuple[Any, Any]:

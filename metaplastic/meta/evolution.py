@@ -37,7 +37,7 @@ class Evolution(AbstractMetaGradient):
 
     This is the estimator of Vicol, Metz & Sohl-Dickstein (2021), "Unbiased gradient estimation in
     unrolled computation graphs with persistent evolution strategies", section 4, with whole
-    lifetimes between two meta-steps: lives and sums do not persist from one meta-step to the next.
+    lifetimes between two meta-steps; with `persistent`, lives and sums go on across meta-steps.
     `MetaAux` is of the learner without perturbation.
     """
 

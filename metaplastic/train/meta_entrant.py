@@ -160,7 +160,8 @@ def _train(
 def _lifetimes(trainer: MetaTrainer, entrant: MetaEntrant) -> int:
     """Of all meta-steps, species and seeds."""
     options = entrant.options
-    return options.steps * trainer.lifetimes() * options.species * len(entrant.seeds)
+    batches = -(-options.steps // trainer.turns)
+    return batches * trainer.lifetimes() * options.species * len(entrant.seeds)
 
 
 def _gradient_report(trainer: MetaTrainer, entrant: MetaEntrant) -> dict[str, Any] | None:

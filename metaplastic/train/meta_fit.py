@@ -132,7 +132,7 @@ class _Loop:
         began = time.monotonic()
         state, metrics = self.trainer.chunk(self.state, self.step, length=end - self.step)
         loss = np.asarray(metrics.loss, np.float64)
-        lived = loss.size * self.trainer.lifetimes()
+        lived = loss.size * self.trainer.lifetimes() / self.trainer.turns
         self.speeds.append(lived / max(time.monotonic() - began, 1e-9))
         self._check(state)
         before = self.step, self.state

@@ -5,6 +5,7 @@ same state, meta-step and options always give the same numbers, however the meta
 into chunks, so that a resumed run ends where an uninterrupted one does.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from ..tasks.base import AbstractTask, Episode
 from .meta_lifetimes import draw_episodes, live_test
 from .meta_move import MetaMove, meta_parameters
 from .meta_options import MetaOptions
+from .meta_replica import MetaMetrics as MetaMetrics, MetaReplica as MetaReplica
 from .replicas import number_of, on_all_devices, on_one_device, static_part
 from .species import keys_of
 from .workload import loops_over_replicas
@@ -35,29 +37,6 @@ Build = Callable[[Key], AbstractLearner]
 
 _BATCHED_BELOW = 50_000
 """Meta-parameters up to which a batched program beats a loop over seeds on a CPU."""
-
-
-class MetaReplica(eqx.Module):
-    """All that one seed carries from meta-step to meta-step; a state is these with a leading
-    axis."""
-
-    learner: Any
-    """The arrays of the learner."""
-    optimiser: Any
-    key: Key
-    skipped: jax.Array
-    """Meta-steps that changed nothing because their loss or gradient was out of bounds."""
-    stopped: jax.Array
-    """The first meta-step whose gradient was not finite, where that ends the run; else -1."""
-
-
-class MetaMetrics(eqx.Module):
-    """What the host hears of a chunk, [seeds, meta-steps] each."""
-
-    loss: jax.Array
-    metric: jax.Array
-    quality: dict[str, jax.Array]
-    """What the estimator says of its own estimates, by name."""
 
 
 class MetaTrainer:
@@ -91,13 +70,15 @@ class MetaTrainer:
         self.parameters = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(learned))
         self.leaves = [path_name(path) for path, _ in jax.tree.leaves_with_path(learned)]
         self._move = MetaMove(learner, self.where, estimator, options)
+        self.turns = self._move.turns(self.task)
         self.spread = Spread(options.devices)
         self.loop = loops_over_replicas(
             options.parallel, self.parameters, batched_below=_BATCHED_BELOW
         )
         self._ready, self._test_ready = map(self.spread.put, (self.task, self.test_task))
-        self._jit_start = jax.jit(self._start, compiler_options=quick_options())
+        quick: Any = {"compiler_options": quick_options()}
         patient: Any = {"compiler_options": self.spread.compiler_options}
+        self._jit_start = eqx.filter_jit(self._start, **quick)
         self._jit_chunk = eqx.filter_jit(self._chunk, **patient)
         self._jit_test = eqx.filter_jit(self._test, **patient)
 
@@ -108,15 +89,15 @@ class MetaTrainer:
         field that varies. Raises `UsageError` where they are larger than memory."""
         species = self.options.species
         own = jnp.asarray(values or [0.0] * len(seeds), jnp.float32)
-        given = keys_of(seeds, species), jnp.repeat(own, species)
+        given = self.task, keys_of(seeds, species), jnp.repeat(own, species)
         fix = "--learner.hidden, or fewer --seeds or --species"
-        require_memory(jax.eval_shape(self._jit_start, *given), fix=fix)
+        require_memory(eqx.filter_eval_shape(self._start, *given), fix=fix)
         return self._jit_start(*given)
 
-    def _start(self, keys: jax.Array, values: jax.Array) -> MetaReplica:
+    def _start(self, task: AbstractTask, keys: jax.Array, values: jax.Array) -> MetaReplica:
         def one(key: Key, value: jax.Array) -> MetaReplica:
             build_key, life_key = jr.split(key)
-            return self.replica(self._varied(build_key, value), life_key)
+            return self.replica(self._varied(build_key, value), life_key, task)
 
         return jax.vmap(one)(keys, values)
 
@@ -126,13 +107,20 @@ class MetaTrainer:
             return learner
         return eqx.tree_at(lambda own: getattr(own, str(self._vary)), learner, value)
 
-    def replica(self, learner: AbstractLearner, key: Key) -> MetaReplica:
+    def replica(
+        self, learner: AbstractLearner, key: Key, task: AbstractTask | None = None
+    ) -> MetaReplica:
         """The replica that begins with a given learner (no leading axis)."""
         # Two builds may differ in functions that they hold; one structure for all.
         learner = jax.tree.unflatten(self._structure, jax.tree.leaves(learner))
         arrays = eqx.filter(learner, eqx.is_array)
         optimiser = self._move.begin(arrays)
-        return MetaReplica(arrays, optimiser, key, jnp.zeros((), jnp.int32), jnp.int32(-1))
+        own = MetaReplica(arrays, optimiser, key, jnp.zeros((), jnp.int32), jnp.int32(-1))
+        if not self._move.goes_on:
+            return own
+        episodes, life_key = self.episodes(task or self.task, own, jnp.int32(0))
+        lives = self._move.lives(learner, episodes, key=life_key)
+        return dataclasses.replace(own, lives=lives)
 
     def learner(self, state: MetaReplica, index: int | None = None) -> Any:
         """The learner of a replica: of the one at `index` in a state, or of one alone."""
@@ -159,7 +147,7 @@ class MetaTrainer:
         """Trace a meta-step without running it, so that parts that do not go together say so."""
         keys = jax.ShapeDtypeStruct((1,), jr.key(0).dtype)
         values = jax.ShapeDtypeStruct((1,), jnp.float32)
-        state = jax.eval_shape(self._start, keys, values)
+        state = eqx.filter_eval_shape(self._start, self.task, keys, values)
         eqx.filter_eval_shape(self._chunk, self.task, state, jnp.int32(0), 1)
 
     def check_devices(self, seeds: int) -> None:
@@ -206,8 +194,9 @@ class MetaTrainer:
         self, task: AbstractTask, replica: MetaReplica, step: jax.Array
     ) -> tuple[Episode, Key]:
         """The lifetimes of a meta-step, and the key of what is random within them."""
-        divided = not self._move.searches  # devices divide the members of a search instead
-        return draw_episodes(task, self.lifetimes(), step, divided=divided, key=replica.key)
+        number, key = step // self.turns, replica.key  # lifetimes that go on are drawn again
+        divided = not self._move.shares_out
+        return draw_episodes(task, self.lifetimes(), number, divided=divided, key=key)
 
     def lifetimes(self, asked: int | None = None) -> int:
         """Lifetimes of a meta-step (or as many as asked for), where there are as many."""
@@ -219,7 +208,8 @@ class MetaTrainer:
     ) -> tuple[MetaReplica, MetaMetrics]:
         """One meta-step of one replica on given lifetimes."""
         before = self.learner(replica)
-        moved = self._move(before, replica.optimiser, episodes, step, key=key)
+        turn = step % self.turns
+        moved = self._move(before, replica.optimiser, episodes, step, replica.lives, turn, key=key)
         loss = moved.aux.loss.mean()
         usable = moved.usable & (replica.stopped < 0)
         if self.options.skip_above is not None:
@@ -233,8 +223,10 @@ class MetaTrainer:
             (eqx.filter(after.constrained(), eqx.is_array), moved.state),
             (replica.learner, replica.optimiser),
         )
+        # A meta-step that is left out is lived nevertheless; one that ends the run is looked into.
+        lives = jax.tree.map(partial(jnp.where, stopped < 0), moved.lives, replica.lives)
         skipped = replica.skipped + (~usable).astype(jnp.int32)
-        after_step = MetaReplica(learner, optimiser, replica.key, skipped, stopped)
+        after_step = MetaReplica(learner, optimiser, replica.key, skipped, stopped, lives)
         quality = {name: value.mean() for name, value in moved.aux.quality.items()}
         return after_step, MetaMetrics(loss, moved.aux.metric.mean(), quality)
 

@@ -173,13 +173,12 @@ def in_a_lifetime(design: Design, options: MetaOptions, name: str) -> Study:
         }
         layers = len(plastic_layers(trainer.learner(outcome.state, 0).model))
         angles = {f"angle of layer {i + 1}": angle[:, -1, i] for i in range(layers - 1)}
-        defects = {"first": defect[:, 0].mean(-1), "last": defect[:, -1].mean(-1)}
-        defects = {f"weights, {own} of {_POINTS} points": v for own, v in defects.items()}
+        defects = {f"weights of layer {i + 1}": defect[:, -1, i] for i in range(layers)}
         thetas = _thetas(outcome.state.learner.state.coefficients)
         rows = {"": outcome.test.mean(-1), **angles, **thetas, **defects}
         metrics = dict.fromkeys(angles, "degrees to backpropagation")
         metrics |= dict.fromkeys(thetas, "coefficient")
-        metrics |= dict.fromkeys(defects, "|z - W W^T y|^2, mean of layers")
+        metrics |= dict.fromkeys(defects, "|z - W W^T y|^2")
         return Found(rows, data, metrics)
 
     return study

@@ -10,6 +10,8 @@ from metaplastic._errors import UsageError, nearest
 
 T = TypeVar("T")
 
+ANYTHING = "nothing that a file can hold"
+"""What `misfit` says of a hint that it cannot judge."""
 _WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
 
@@ -34,7 +36,7 @@ def misfit(hint: Any, value: Any) -> str | None:
     if kind is tuple:
         return _misfit_list(inner, value)
     if kind not in _WORDS:
-        return "nothing that a file can hold"
+        return ANYTHING
     return None if _is(kind, value) else _WORDS[kind]
 
 
@@ -93,7 +95,7 @@ def _misfit_list(inner: tuple[Any, ...], value: Any) -> str | None:
     if not isinstance(value, list | tuple):
         return "a list"
     if len(inner) != 2 or inner[1] is not Ellipsis:
-        return "nothing that a file can hold"
+        return ANYTHING
     wrong = [own for item in value if (own := misfit(inner[0], item)) is not None]
     return f"a list of which each is {wrong[0]}" if wrong else None
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _registry
 from ._errors import UsageError, nearest
-from ._hints import is_literal, misfit
+from ._hints import ANYTHING, is_literal, misfit
 from .rules.base import AbstractRule
 from .train import TrainOptions
 
@@ -43,10 +43,11 @@ def arguments() -> Iterator[None]:
 
 
 def _of_type(hint: Any, name: str, value: Any) -> Any:
-    """The value, a NumPy scalar as Python's. Raises `UsageError` where it is not of the hint."""
+    """The value, a NumPy scalar as Python's. Raises `UsageError` where it is not of the hint, which
+    may be one that cannot be judged (an array, a function)."""
     value = value.item() if isinstance(value, np.generic) else value
     wanted = None if is_literal(hint) else misfit(hint, value)
-    if wanted is not None:
+    if wanted is not None and ANYTHING not in wanted:
         raise UsageError(f"{name}={value!r}: give {wanted}")
     return value
 

@@ -150,7 +150,7 @@ class PlasticClassifier(ClassifierMixin, BaseEstimator):
             return
         with np.errstate(over="ignore", invalid="ignore"):
             self._mean, spread = X.mean(0), X.std(0)
-            # What n additions of the mean may leave of it (Chan, Golub & LeVeque 1983, section 2).
+            # What n additions of the mean may leave of it.
             rounding = X.shape[0] * np.finfo(X.dtype).eps * np.abs(self._mean)
         if not np.isfinite(spread).all():
             feature = int(np.flatnonzero(~np.isfinite(spread))[0])

@@ -197,6 +197,18 @@ def test_numbers_of_numpy_are_numbers(blobs, fitted):
     np.testing.assert_allclose(again.weights_[0], fitted.weights_[0], rtol=1e-4)
 
 
+class Scaled(Backprop):
+    """Backpropagation, times an array."""
+
+    factor: jax.Array | None = None
+
+
+def test_fields_that_no_file_can_hold_are_passed_on(blobs):
+    options = {"factor": np.ones(2)}
+    own = PlasticClassifier(Scaled, rule_options=options, **QUICK, random_state=0).fit(*blobs)
+    assert own.score(*blobs) > 0.9
+
+
 def test_parameters_wait_for_the_next_fit(blobs):
     x, y = blobs
     own = PlasticClassifier(**QUICK, random_state=0).fit(x, y)

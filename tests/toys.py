@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from metaplastic.learners.base import AbstractLearner
 from metaplastic.tasks.base import AbstractTask, Episode, Query, Stream
@@ -65,3 +66,10 @@ class Delta(AbstractLearner):
 def delta(key: jax.Array) -> Delta:
     """A learner that starts at random."""
     return Delta(jr.normal(key, (1,)), jnp.full((1,), 0.1))
+
+
+def equal(a, b) -> None:
+    """Assert that two trees hold the same numbers, bit by bit; keys are left out."""
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            np.testing.assert_array_equal(x, y)

@@ -151,12 +151,10 @@ def _tasks(task: AbstractTask) -> Iterator[Variant]:
         yield Variant("permuted inputs", {"task.permute": True})
     if not hasattr(task, "ways"):
         return
-    ways, every = getattr(task, "ways", None), _classes(task)
-    others = {
-        "half as many classes": (ways or every) // 2,
-        "twice as many classes": 2 * (ways or 0),
-    }
-    for name, other in others.items():
+    ways = getattr(task, "ways", None)
+    half = (_classes(task) if ways is None else ways) // 2
+    twice = 2 * (ways or 0)  # there are no more where a lifetime has all
+    for name, other in {"half as many classes": half, "twice as many classes": twice}.items():
         if other > 1:
             yield Variant(name, {"task.ways": other})
 

@@ -247,8 +247,9 @@ def _sentence(complaint: str, command: str) -> str:
         text,
     )
     if union:
-        kind = "whole numbers" if "INT" in union[2] else "numbers"
-        kind = kind if "..." in union[2] else f"a {kind.removesuffix('s')}"
+        kind = (
+            "whole numbers" if "INT" in union[2] else "numbers"
+        )  # single ones were refused before
         return f"{union[1]} {union[3]}: it must be {kind}"
     own = re.match(r"Error parsing (?!-)[\w.]+: (.+)", text)
     if own:  # what a rule itself says of its fields

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import Line, delta
+from toys import Line, delta, equal
 
 from metaplastic._errors import UsageError
 from metaplastic.meta.persistent import Persistent
@@ -26,12 +26,6 @@ def run(own, seeds, *lengths):
         state, metrics = own.chunk(state, step, length=length)
         step += length
     return state, metrics
-
-
-def equal(a, b) -> None:
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            np.testing.assert_array_equal(x, y)
 
 
 def test_all_meta_steps_of_a_lifetime_see_the_same_episodes():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from toys import Line, delta
+from toys import Line, delta, equal
 
 from metaplastic._errors import UsageError
 from metaplastic.meta.unrolled import Unrolled
@@ -27,12 +27,6 @@ def run(own: MetaTrainer, seeds, *lengths):
         step += length
         losses.append(metrics.loss)
     return state, jnp.concatenate(losses, 1)
-
-
-def equal(a, b) -> None:
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-            np.testing.assert_array_equal(x, y)
 
 
 def test_division_into_chunks_changes_nothing():
